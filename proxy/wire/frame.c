@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "wire/frame.h"
+
+#include <errno.h>
+#include <string.h>
+
+void frame_want(struct frame *frame, uint8_t **at, size_t *size)
+{
+	if (!frame->message) {
+		*at = frame->header + frame->have;
+		*size = WIRE_HEADER_SIZE - frame->have;
+		return;
+	}
+	*at = frame->message->payload + frame->have;
+	*size = frame->message->header.size - frame->have;
+}
+
+static int check_header(const struct wire_header *header, struct diag *diag)
+{
+	if ((header->flags & WIRE_VERSION_MASK) != WIRE_VERSION)
+		return diag_set(diag, FRAME_FAULT,
+				"message id %u: flags 0x%x have version %u, only version 1 exists",
+				header->id, header->flags, header->flags & WIRE_VERSION_MASK);
+	if (header->size > WIRE_PAYLOAD_MAX)
+		return diag_set(diag, FRAME_FAULT,
+				"message id %u: payload of %u bytes, at most %u are taken",
+				header->id, header->size, WIRE_PAYLOAD_MAX);
+	return 0;
+}
+
+static int begin_payload(struct frame *frame, struct diag *diag)
+{
+	struct wire_header header;
+	int result;
+
+	wire_header_decode(frame->header, &header);
+	result = check_header(&header, diag);
+	if (result)
+		return result;
+	frame->message = wire_message_new(header.id, header.flags, header.size);
+	if (!frame->message)
+		return -ENOMEM;
+	frame->have = 0;
+	return 0;
+}
+
+int frame_got(struct frame *frame, size_t size, struct fdset *fds, struct diag *diag)
+{
+	frame->have += (unsigned int)size;
+	if (fdset_move(&frame->fds, fds))
+		return diag_set(diag, FRAME_FAULT,
+				"more than %d descriptors with one message, no message has so many",
+				FDSET_MAX);
+	if (!frame->message) {
+		int result;
+
+		if (frame->have < WIRE_HEADER_SIZE)
+			return FRAME_MORE;
+		result = begin_payload(frame, diag);
+		if (result)
+			return result;
+	}
+	if (frame->have < frame->message->header.size)
+		return FRAME_MORE;
+	frame->message->fds = frame->fds;
+	frame->fds.count = 0;
+	return FRAME_WHOLE;
+}
+
+struct wire_message *frame_take(struct frame *frame)
+{
+	struct wire_message *message = frame->message;
+
+	frame->message = NULL;
+	frame->have = 0;
+	return message;
+}
+
+bool frame_partial(const struct frame *frame)
+{
+	return frame->message || frame->have > 0;
+}
+
+void frame_abandon(struct frame *frame, struct fdset *fds)
+{
+	*fds = frame->fds;
+	frame->fds.count = 0;
+	frame->message = wire_message_free(frame->message);
+	frame->have = 0;
+}
