@@ -22,4 +22,4 @@ struct diag {
 
 /* Formats the line (cut, never overrun) and returns `code`, so that a refusal is one statement. */
 int diag_set(struct diag *diag, int code, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));

@@ -21,11 +21,11 @@
 #define FDSET_MAX 32
 
 struct fd_entry {
-	int fd;           /* -1: taken out */
-	uint32_t mode;    /* st_mode; 0: not looked at */
-	uint64_t device;  /* st_dev */
-	uint64_t inode;   /* st_ino */
-	uint64_t size;    /* st_size, bytes */
+	int fd;          /* -1: taken out */
+	uint32_t mode;   /* st_mode; 0: not looked at */
+	uint64_t device; /* st_dev */
+	uint64_t inode;  /* st_ino */
+	uint64_t size;   /* st_size, bytes */
 };
 
 struct fdset {

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "mem/regions.h"
+
+void regions_clear(struct regions *regions)
+{
+	regions->count = 0;
+}
+
+static bool same_place(const struct wire_region *a, const struct wire_region *b)
+{
+	return a->gpa == b->gpa && a->size == b->size && a->uva == b->uva;
+}
+
+static struct region *find(struct regions *regions, const struct wire_region *at)
+{
+	for (unsigned int i = 0; i < regions->count; i++)
+		if (same_place(&regions->list[i].at, at))
+			return &regions->list[i];
+	return NULL;
+}
+
+static bool overlap(const struct wire_region *a, const struct wire_region *b)
+{
+	return a->gpa < b->gpa + b->size && b->gpa < a->gpa + a->size;
+}
+
+/* What was removed is forgotten as soon as something else takes its place, or room is short. */
+static void forget_removed(struct regions *regions, const struct wire_region *at, bool all)
+{
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < regions->count; i++) {
+		const struct region *region = &regions->list[i];
+
+		if (region->removed && (all || overlap(&region->at, at)))
+			continue;
+		regions->list[kept++] = *region;
+	}
+	regions->count = kept;
+}
+
+int regions_add(struct regions *regions, const struct wire_region *at, const struct fd_entry *file)
+{
+	struct region *known = find(regions, at);
+
+	if (known && !known->removed && known->at.mmap_offset == at->mmap_offset &&
+	    fd_entry_same_file(&known->file, file))
+		return REGIONS_REPEATED;
+	forget_removed(regions, at, regions->count == WIRE_SLOTS_MAX);
+	if (regions->count == WIRE_SLOTS_MAX)
+		return REGIONS_FULL;
+	regions->list[regions->count] = (struct region){.at = *at, .file = *file};
+	regions->list[regions->count].file.fd = -1;
+	regions->count++;
+	return REGIONS_NEW;
+}
+
+int regions_remove(struct regions *regions, const struct wire_region *at)
+{
+	struct region *known = find(regions, at);
+
+	if (!known)
+		return REGIONS_UNKNOWN;
+	if (known->removed)
+		return REGIONS_REPEATED;
+	known->removed = true;
+	return REGIONS_NEW;
+}
+
+unsigned int regions_live(const struct regions *regions)
+{
+	unsigned int live = 0;
+
+	for (unsigned int i = 0; i < regions->count; i++)
+		live += !regions->list[i].removed;
+	return live;
+}
+
+uint64_t regions_bytes(const struct regions *regions)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned int i = 0; i < regions->count; i++)
+		if (!regions->list[i].removed)
+			bytes += regions->list[i].at.size;
+	return bytes;
+}
