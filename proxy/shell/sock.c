@@ -83,7 +83,8 @@ int sock_listen_anew(const char *path, mode_t mode, struct diag *diag)
 		return sock_listen(path, mode, diag);
 	if (!S_ISSOCK(st.st_mode))
 		return diag_set(diag, -EEXIST,
-				"%s: exists and is no socket: remove it or choose another path", path);
+				"%s: exists and is no socket: remove it or choose another path",
+				path);
 	fd = sock_connect(path, &probe);
 	if (fd == -ECONNREFUSED) {
 		unlink(path);
@@ -129,7 +130,8 @@ pid_t sock_peer_pid(int fd)
 	return credentials.pid;
 }
 
-/* Takes every descriptor of a control message, also those a short buffer pads in (kernel notes b). */
+/* Takes every descriptor of a control message, also those a short buffer pads in (kernel notes b).
+ */
 static int take_fds(struct msghdr *header, struct fdset *fds)
 {
 	int result = 0;
@@ -162,10 +164,10 @@ static ssize_t receive_some(int fd, uint8_t *at, size_t size, struct fdset *fds,
 	} control;
 	struct iovec iov = {.iov_base = at, .iov_len = size};
 	struct msghdr header = {
-		.msg_iov = &iov,
-		.msg_iovlen = 1,
-		.msg_control = control.bytes,
-		.msg_controllen = sizeof(control.bytes),
+	    .msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control.bytes,
+	    .msg_controllen = sizeof(control.bytes),
 	};
 	ssize_t got = recvmsg(fd, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
 
@@ -196,7 +198,8 @@ static int receive_step(int fd, struct frame *frame, struct diag *diag)
 	if (truncated) {
 		fds_close(&fds);
 		return diag_set(diag, SOCK_FAULT,
-				"the kernel cut the descriptors of a message (MSG_CTRUNC): more than %d came, or this process has too many open",
+				"the kernel cut the descriptors of a message (MSG_CTRUNC): more "
+				"than %d came, or this process has too many open",
 				FDSET_MAX);
 	}
 	result = frame_got(frame, (size_t)got, &fds, diag);
@@ -252,9 +255,9 @@ int sock_send(int fd, struct wire_message *message, size_t *sent)
 		size_t in_header = *sent < WIRE_HEADER_SIZE ? WIRE_HEADER_SIZE - *sent : 0;
 		size_t in_payload = *sent > WIRE_HEADER_SIZE ? *sent - WIRE_HEADER_SIZE : 0;
 		struct iovec iov[2] = {
-			{.iov_base = bytes + WIRE_HEADER_SIZE - in_header, .iov_len = in_header},
-			{.iov_base = message->payload + in_payload,
-			 .iov_len = message->header.size - in_payload},
+		    {.iov_base = bytes + WIRE_HEADER_SIZE - in_header, .iov_len = in_header},
+		    {.iov_base = message->payload + in_payload,
+		     .iov_len = message->header.size - in_payload},
 		};
 		struct msghdr header = {.msg_iov = iov, .msg_iovlen = 2};
 		ssize_t n;

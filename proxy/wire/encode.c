@@ -6,10 +6,10 @@
 #include <assert.h>
 #include <string.h>
 
-#define TABLE_HEADER 8u
-#define REGION_SIZE 32u
+#define TABLE_HEADER  8u
+#define REGION_SIZE   32u
 #define CONFIG_HEADER 12u
-#define REPLY_FLAGS (WIRE_VERSION | WIRE_FLAG_REPLY)
+#define REPLY_FLAGS   (WIRE_VERSION | WIRE_FLAG_REPLY)
 
 static struct wire_message *request(uint32_t id, uint32_t flags, uint32_t size)
 {
@@ -85,10 +85,10 @@ static void store_region(uint8_t *at, const struct wire_region *region)
 static struct wire_region load_region(const uint8_t *at)
 {
 	return (struct wire_region){
-		.gpa = bytes_load64(at),
-		.size = bytes_load64(at + 8),
-		.uva = bytes_load64(at + 16),
-		.mmap_offset = bytes_load64(at + 24),
+	    .gpa = bytes_load64(at),
+	    .size = bytes_load64(at + 8),
+	    .uva = bytes_load64(at + 16),
+	    .mmap_offset = bytes_load64(at + 24),
 	};
 }
 

@@ -14,8 +14,7 @@ struct wire_message *wire_request_state(uint32_t id, uint32_t flags, uint32_t in
 struct wire_message *wire_request_addr(uint32_t flags, uint32_t index, uint32_t ring_flags,
 				       uint64_t desc, uint64_t used, uint64_t avail, uint64_t log);
 struct wire_message *wire_request_config(uint32_t id, uint32_t flags, uint32_t offset,
-					 uint32_t size, uint32_t config_flags,
-					 const uint8_t *data);
+					 uint32_t size, uint32_t config_flags, const uint8_t *data);
 
 struct wire_region {
 	uint64_t gpa;

@@ -17,9 +17,9 @@ struct bit_row {
 };
 
 static const struct bit_row rows[] = {
-#define VIRTIO_BIT(bit, name) {WIRE_SPACE_VIRTIO, WIRE_DEVICE_UNKNOWN, bit, #name, ""},
+#define VIRTIO_BIT(bit, name)         {WIRE_SPACE_VIRTIO, WIRE_DEVICE_UNKNOWN, bit, #name, ""},
 #define DEVICE_BIT(device, bit, name) {WIRE_SPACE_VIRTIO, WIRE_DEVICE_##device, bit, #name, ""},
-#define PROTOCOL_BIT(bit, name, old) {WIRE_SPACE_PROTOCOL, WIRE_DEVICE_UNKNOWN, bit, #name, old},
+#define PROTOCOL_BIT(bit, name, old)  {WIRE_SPACE_PROTOCOL, WIRE_DEVICE_UNKNOWN, bit, #name, old},
 #include "wire/features.def"
 #undef VIRTIO_BIT
 #undef PROTOCOL_BIT
@@ -29,8 +29,8 @@ static const struct bit_row rows[] = {
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
 
 static const char *const device_names[] = {
-	[WIRE_DEVICE_UNKNOWN] = "unknown", [WIRE_DEVICE_NET] = "net",     [WIRE_DEVICE_BLK] = "blk",
-	[WIRE_DEVICE_SCSI] = "scsi",       [WIRE_DEVICE_FS] = "fs",       [WIRE_DEVICE_VSOCK] = "vsock",
+    [WIRE_DEVICE_UNKNOWN] = "unknown", [WIRE_DEVICE_NET] = "net", [WIRE_DEVICE_BLK] = "blk",
+    [WIRE_DEVICE_SCSI] = "scsi",       [WIRE_DEVICE_FS] = "fs",   [WIRE_DEVICE_VSOCK] = "vsock",
 };
 _Static_assert(sizeof(device_names) / sizeof(device_names[0]) == WIRE_DEVICE_COUNT,
 	       "each device has a name");

@@ -83,7 +83,8 @@ bool frame_partial(const struct frame *frame)
 
 void frame_abandon(struct frame *frame, struct fdset *fds)
 {
-	*fds = frame->fds;
+	/* A whole message that was not taken has them already. */
+	*fds = frame->fds.count || !frame->message ? frame->fds : frame->message->fds;
 	frame->fds.count = 0;
 	frame->message = wire_message_free(frame->message);
 	frame->have = 0;

@@ -21,19 +21,19 @@
 #define WIRE_HEADER_SIZE 12u
 /* The most any peer takes (rust-vmm 4096; QEMU 632 to 2056, libvhost-user 272). */
 #define WIRE_PAYLOAD_MAX 4096u
-#define WIRE_REGIONS_MAX 8u  /* SET_MEM_TABLE, specification */
-#define WIRE_SLOTS_MAX 512u  /* ADD_MEM_REG; QEMU 8.1 asks for 512 at most, back-ends have 509 */
-#define WIRE_QUEUES_MAX 256u /* the ring index is 8 bits wide in SET_VRING_KICK/CALL/ERR */
-#define WIRE_CONFIG_MAX 256u /* GET_CONFIG, specification */
+#define WIRE_REGIONS_MAX 8u   /* SET_MEM_TABLE, specification */
+#define WIRE_SLOTS_MAX   512u /* ADD_MEM_REG; QEMU 8.1 asks for 512 at most, back-ends have 509 */
+#define WIRE_QUEUES_MAX  256u /* the ring index is 8 bits wide in SET_VRING_KICK/CALL/ERR */
+#define WIRE_CONFIG_MAX  256u /* GET_CONFIG, specification */
 
-#define WIRE_VERSION 0x1u
-#define WIRE_VERSION_MASK 0x3u
-#define WIRE_FLAG_REPLY 0x4u
+#define WIRE_VERSION         0x1u
+#define WIRE_VERSION_MASK    0x3u
+#define WIRE_FLAG_REPLY      0x4u
 #define WIRE_FLAG_NEED_REPLY 0x8u
-#define WIRE_FLAGS_KNOWN 0xfu
+#define WIRE_FLAGS_KNOWN     0xfu
 
 #define WIRE_RING_INDEX_MASK 0xffu
-#define WIRE_RING_NOFD 0x100u
+#define WIRE_RING_NOFD       0x100u
 
 enum wire_front_id {
 #define FRONT(id, name, ...) WIRE_##name = id,

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define BYTES_SHOWN 16u
-#define MAC_SIZE 6u
+#define MAC_SIZE    6u
 
 static uint64_t load(const uint8_t *at, unsigned int width)
 {
@@ -61,7 +61,8 @@ void wire_visit(enum wire_channel channel, const struct wire_message *message, w
 		visit_one(field, message, 0, NULL, 0, visit, context);
 	if (!tail)
 		return;
-	for (unsigned int i = 0; tail->offset + (i + 1u) * tail->stride <= message->header.size; i++)
+	for (unsigned int i = 0; tail->offset + (i + 1u) * tail->stride <= message->header.size;
+	     i++)
 		while ((field = wire_element_next(id, field)))
 			visit_one(field, message, tail->offset + i * tail->stride, tail->name, i,
 				  visit, context);
@@ -88,7 +89,7 @@ void wire_value_print(const struct wire_value *value, enum wire_device device, c
 		      size_t size)
 {
 	static const char *const perms[] = {NULL, "RO", "WO", "RW"};
-	static const char *const types[] = {NULL,	     "miss",	    "update",   "invalidate",
+	static const char *const types[] = {NULL,          "miss",        "update",   "invalidate",
 					    "access-fail", "batch-begin", "batch-end"};
 	const uint8_t *b = value->bytes;
 	const char *name = NULL;
@@ -111,8 +112,8 @@ void wire_value_print(const struct wire_value *value, enum wire_device device, c
 		return;
 	case WIRE_MAC:
 		if (value->size >= MAC_SIZE)
-			snprintf(text, size, "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3],
-				 b[4], b[5]);
+			snprintf(text, size, "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2],
+				 b[3], b[4], b[5]);
 		return;
 	case WIRE_PERM:
 		name = named(perms, sizeof(perms) / sizeof(perms[0]), value->number);

@@ -9,14 +9,37 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-#define ALWAYS {WIRE_GATE_ALWAYS, 0}
-#define OFFERED(b) {WIRE_GATE_OFFERED, WIRE_F_##b}
-#define VIRTIO(b) {WIRE_GATE_VIRTIO, WIRE_F_##b}
-#define PROTOCOL(b) {WIRE_GATE_PROTOCOL, WIRE_PF_##b}
+#define ALWAYS                                                                                     \
+	{                                                                                          \
+		WIRE_GATE_ALWAYS, 0                                                                \
+	}
+#define OFFERED(b)                                                                                 \
+	{                                                                                          \
+		WIRE_GATE_OFFERED, WIRE_F_##b                                                      \
+	}
+#define VIRTIO(b)                                                                                  \
+	{                                                                                          \
+		WIRE_GATE_VIRTIO, WIRE_F_##b                                                       \
+	}
+#define PROTOCOL(b)                                                                                \
+	{                                                                                          \
+		WIRE_GATE_PROTOCOL, WIRE_PF_##b                                                    \
+	}
 /* `reply` is pasted, so the column may be named like the gate ALWAYS without becoming it. */
-#define ROW(id, name, old, payload, fds, reply, reply_payload, reply_fds, gate, queue, replay, rank) \
-	{id, #name, old, WIRE_PAYLOAD_##payload, WIRE_FDS_##fds, WIRE_REPLY_##reply,            \
-	 WIRE_PAYLOAD_##reply_payload, reply_fds, gate, WIRE_QUEUE_##queue, WIRE_REPLAY_##replay, rank},
+#define ROW(id, name, old, payload, fds, reply, reply_payload, reply_fds, gate, queue, replay,     \
+	    rank)                                                                                  \
+	{id,                                                                                       \
+	 #name,                                                                                    \
+	 old,                                                                                      \
+	 WIRE_PAYLOAD_##payload,                                                                   \
+	 WIRE_FDS_##fds,                                                                           \
+	 WIRE_REPLY_##reply,                                                                       \
+	 WIRE_PAYLOAD_##reply_payload,                                                             \
+	 reply_fds,                                                                                \
+	 gate,                                                                                     \
+	 WIRE_QUEUE_##queue,                                                                       \
+	 WIRE_REPLAY_##replay,                                                                     \
+	 rank},
 
 static const struct wire_row front_rows[] = {
 #define FRONT ROW
@@ -108,7 +131,8 @@ static const struct wire_tail tails[] = {
 };
 
 #define PAYLOAD(name, least, most)                                                                 \
-	_Static_assert((least) <= (most) && (most) <= WIRE_PAYLOAD_MAX, #name " has sizes that fit");
+	_Static_assert((least) <= (most) && (most) <= WIRE_PAYLOAD_MAX,                            \
+		       #name " has sizes that fit");
 #define FIELD(...)
 #define TAIL(...)
 #define ELEMENT(...)

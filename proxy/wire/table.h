@@ -137,7 +137,8 @@ const struct wire_row *wire_row_by_name(enum wire_channel channel, const char *n
 const struct wire_payload *wire_payload(enum wire_payload_id id);
 
 /* The layout's fields in order; `previous` NULL for the first; NULL: no more. */
-const struct wire_field *wire_field_next(enum wire_payload_id id, const struct wire_field *previous);
+const struct wire_field *wire_field_next(enum wire_payload_id id,
+					 const struct wire_field *previous);
 const struct wire_field *wire_element_next(enum wire_payload_id id,
 					   const struct wire_field *previous);
 /* The repeated part of a layout; NULL: it has none. */

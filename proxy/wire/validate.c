@@ -4,7 +4,7 @@
 #include "base/bytes.h"
 #include "wire/features.h"
 
-#define ACK_SIZE 8u
+#define ACK_SIZE      8u
 #define CONFIG_HEADER 12u
 
 /*
@@ -24,13 +24,13 @@ static const struct variant {
 	uint32_t size;
 	enum variant_when when;
 } variants[] = {
-	/* The newest specification still has SET_LOG_BASE as a plain u64 without LOG_SHMFD. */
-	{WIRE_SET_LOG_BASE, 8, WHEN_NO_LOG_SHMFD},
-	{WIRE_ADD_MEM_REG, 8, WHEN_LISTENING},
-	/* QEMU acknowledges with id 0 when no region had changed. */
-	{WIRE_NONE, 8, WHEN_LISTENING},
-	/* QEMU forgets the size of GET_SHARED_OBJECT (protocol notes 2.3). */
-	{WIRE_GET_SHARED_OBJECT, 0, WHEN_ALWAYS},
+    /* The newest specification still has SET_LOG_BASE as a plain u64 without LOG_SHMFD. */
+    {WIRE_SET_LOG_BASE, 8, WHEN_NO_LOG_SHMFD},
+    {WIRE_ADD_MEM_REG, 8, WHEN_LISTENING},
+    /* QEMU acknowledges with id 0 when no region had changed. */
+    {WIRE_NONE, 8, WHEN_LISTENING},
+    /* QEMU forgets the size of GET_SHARED_OBJECT (protocol notes 2.3). */
+    {WIRE_GET_SHARED_OBJECT, 0, WHEN_ALWAYS},
 };
 
 static bool acked(const struct wire_agreement *agreement, enum wire_protocol_bit bit)
@@ -103,8 +103,9 @@ static int check_size(const struct wire_row *row, enum wire_payload_id id,
 
 	if (size < payload->least || size > payload->most) {
 		if (payload->least == payload->most)
-			return diag_set(diag, WIRE_FAULT, "%s has %u payload bytes, it must have %u",
-					row->name, size, payload->least);
+			return diag_set(diag, WIRE_FAULT,
+					"%s has %u payload bytes, it must have %u", row->name, size,
+					payload->least);
 		return diag_set(diag, WIRE_FAULT, "%s has %u payload bytes, it must have %u to %u",
 				row->name, size, payload->least, payload->most);
 	}
@@ -122,17 +123,17 @@ static int check_size(const struct wire_row *row, enum wire_payload_id id,
 		uint32_t length = bytes_load32(message->payload + 4);
 
 		if ((uint64_t)length + CONFIG_HEADER != size)
-			return diag_set(diag, WIRE_FAULT,
-					"%s names %u bytes of config space and carries %u (at most %u)",
-					row->name, length, size - CONFIG_HEADER, WIRE_CONFIG_MAX);
+			return diag_set(
+			    diag, WIRE_FAULT,
+			    "%s names %u bytes of config space and carries %u (at most %u)",
+			    row->name, length, size - CONFIG_HEADER, WIRE_CONFIG_MAX);
 	}
 	return WIRE_FINE;
 }
 
 /* Least and most descriptors of a request whose size is right. */
 static void fds_allowed(const struct wire_row *row, const struct wire_agreement *agreement,
-			const struct wire_message *message, unsigned int *least,
-			unsigned int *most)
+			const struct wire_message *message, unsigned int *least, unsigned int *most)
 {
 	*least = 0;
 	*most = 0;
@@ -183,9 +184,10 @@ static int check_queue(const struct wire_row *row, const struct wire_agreement *
 		uint64_t value = bytes_load64(message->payload);
 
 		if (value & ~(uint64_t)(WIRE_RING_INDEX_MASK | WIRE_RING_NOFD))
-			return diag_set(diag, WIRE_FAULT,
-					"%s has 0x%llx: only bits 0-7 (ring) and 8 (no descriptor) exist",
-					row->name, (unsigned long long)value);
+			return diag_set(
+			    diag, WIRE_FAULT,
+			    "%s has 0x%llx: only bits 0-7 (ring) and 8 (no descriptor) exist",
+			    row->name, (unsigned long long)value);
 	}
 	index = wire_queue_index(row, message);
 	if (index < 0 || (unsigned int)index < rings)
@@ -219,12 +221,14 @@ int wire_check_request(enum wire_channel channel, const struct wire_agreement *a
 	if (is_variant(channel, agreement, message)) {
 		if (message->fds.count == 0)
 			return WIRE_FINE;
-		return diag_set(diag, WIRE_FAULT, "%s of %u bytes came with %u descriptors, it must have 0",
+		return diag_set(diag, WIRE_FAULT,
+				"%s of %u bytes came with %u descriptors, it must have 0",
 				row->name, message->header.size, message->fds.count);
 	}
 	if (channel == WIRE_MAIN && message->header.id == WIRE_NONE)
-		return diag_set(diag, WIRE_FAULT,
-				"message id 0 is no request; it exists only as an acknowledgement in postcopy");
+		return diag_set(
+		    diag, WIRE_FAULT,
+		    "message id 0 is no request; it exists only as an acknowledgement in postcopy");
 	result = check_size(row, row->payload, message, diag);
 	if (!result)
 		result = check_fds(row, agreement, message, diag);
@@ -297,12 +301,13 @@ int wire_check_reply(enum wire_channel channel, const struct wire_agreement *agr
 	if (is_plain_ack(row, agreement)) {
 		/* DPDK's library leaves the payload out at times: as good as a zero. */
 		if (reply->header.size != ACK_SIZE && reply->header.size != 0)
-			return diag_set(diag, WIRE_FAULT,
-					"reply to %s has %u payload bytes, an acknowledgement has %u",
-					row->name, reply->header.size, ACK_SIZE);
+			return diag_set(
+			    diag, WIRE_FAULT,
+			    "reply to %s has %u payload bytes, an acknowledgement has %u",
+			    row->name, reply->header.size, ACK_SIZE);
 	} else {
-		bool refusal = reply->header.size == ACK_SIZE &&
-			       (request_flags & WIRE_FLAG_NEED_REPLY);
+		bool refusal =
+		    reply->header.size == ACK_SIZE && (request_flags & WIRE_FLAG_NEED_REPLY);
 		bool no_config = row->reply_payload == WIRE_PAYLOAD_CONFIG && !reply->header.size;
 
 		/* DPDK refuses any request with a u64 when NEED_REPLY was set. */

@@ -14,11 +14,11 @@
 #include "wire/table.h"
 
 struct wire_agreement {
-	uint64_t virtio_offered;  /* as the back-end offered them */
-	uint64_t virtio_acked;    /* as passed on to the back-end */
+	uint64_t virtio_offered; /* as the back-end offered them */
+	uint64_t virtio_acked;   /* as passed on to the back-end */
 	uint64_t protocol_acked;
-	unsigned int rings;       /* valid ring indices are below; 0: not known */
-	bool postcopy_listening;  /* between POSTCOPY_LISTEN and POSTCOPY_END */
+	unsigned int rings;      /* valid ring indices are below; 0: not known */
+	bool postcopy_listening; /* between POSTCOPY_LISTEN and POSTCOPY_END */
 };
 
 enum wire_verdict {

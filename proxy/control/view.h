@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the control socket may see of the daemon: filled by the shell for one
+ * command, borrowed by the one who makes the answer. Pure.
+ */
+#pragma once
+
+#include "session/session.h"
+
+#include <sys/types.h>
+
+struct view_peer {
+	bool connected;
+	const char *path; /* NULL: came as a descriptor */
+	pid_t pid;        /* 0: not known */
+};
+
+/* Counts since the daemon began, those of the running session included. */
+struct view_counts {
+	uint64_t messages[2][2][WIRE_FRONT_COUNT + 1]; /* as struct session */
+};
+
+struct view {
+	const char *state;             /* a name of the interface: "listening", "connected", ... */
+	const struct session *session; /* NULL: no front-end */
+	double uptime_s;
+	struct view_peer frontend, backend;
+	uint64_t reconnects;     /* front-end connections after the first */
+	uint64_t replays;        /* of the state to a new back-end */
+	uint64_t last_outage_us; /* of the back-end */
+	uint64_t rss_kb;
+	const struct view_counts *counts;
+};

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ring/driver.h"
+
+int driver_init(struct driver *driver, enum ring_format format, const struct ring_areas *areas,
+		unsigned int num, bool event_idx, uint32_t base, struct diag *diag)
+{
+	driver->format = format;
+	if (format == RING_SPLIT)
+		return split_driver_init(&driver->split, areas, num, event_idx, (uint16_t)base,
+					 diag);
+	return packed_driver_init(&driver->packed, areas, num, event_idx, (uint16_t)base, diag);
+}
+
+void driver_deinit(struct driver *driver)
+{
+	if (driver->format == RING_SPLIT)
+		split_driver_deinit(&driver->split);
+	else
+		packed_driver_deinit(&driver->packed);
+}
+
+int driver_add(struct driver *driver, const struct ring_buffer *buffers, unsigned int count,
+	       uint64_t token)
+{
+	if (driver->format == RING_SPLIT)
+		return split_driver_add(&driver->split, buffers, count, token);
+	return packed_driver_add(&driver->packed, buffers, count, token);
+}
+
+int driver_add_table(struct driver *driver, uint64_t addr, uint32_t len, uint32_t writable,
+		     uint64_t token)
+{
+	if (driver->format == RING_SPLIT)
+		return split_driver_add_table(&driver->split, addr, len, writable, token);
+	return packed_driver_add_table(&driver->packed, addr, len, writable, token);
+}
+
+uint32_t driver_table(const struct driver *driver, void *table, const struct ring_buffer *buffers,
+		      unsigned int count)
+{
+	if (driver->format == RING_SPLIT)
+		return split_driver_table(table, buffers, count);
+	return packed_driver_table(table, buffers, count);
+}
+
+void driver_publish(struct driver *driver)
+{
+	if (driver->format == RING_SPLIT)
+		split_driver_publish(&driver->split);
+	else
+		packed_driver_publish(&driver->packed);
+}
+
+bool driver_kick_wanted(struct driver *driver)
+{
+	if (driver->format == RING_SPLIT)
+		return split_driver_kick_wanted(&driver->split);
+	return packed_driver_kick_wanted(&driver->packed);
+}
+
+int driver_take(struct driver *driver, struct ring_done *done, struct diag *diag)
+{
+	if (driver->format == RING_SPLIT)
+		return split_driver_take(&driver->split, done, diag);
+	return packed_driver_take(&driver->packed, done, diag);
+}
+
+bool driver_calls(struct driver *driver, bool wanted)
+{
+	if (driver->format == RING_SPLIT)
+		return split_driver_calls(&driver->split, wanted);
+	return packed_driver_calls(&driver->packed, wanted);
+}
+
+unsigned int driver_chains(const struct driver *driver)
+{
+	return driver->format == RING_SPLIT ? driver->split.chains : driver->packed.chains;
+}
+
+uint32_t driver_base(const struct driver *driver)
+{
+	if (driver->format == RING_SPLIT)
+		return driver->split.avail_idx;
+	return (uint32_t)ring_position_pack(driver->packed.avail) |
+	       (uint32_t)ring_position_pack(driver->packed.used) << 16;
+}

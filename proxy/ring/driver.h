@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The driver's end of a ring of either format; the contracts are those of
+ * split_driver.h and packed_driver.h.
+ */
+#pragma once
+
+#include "ring/packed_driver.h"
+#include "ring/split_driver.h"
+
+struct driver {
+	enum ring_format format;
+	union {
+		struct split_driver split;
+		struct packed_driver packed;
+	};
+};
+
+/* `base` as in SET_VRING_BASE: RING_PACKED_BASE or 0 for a fresh ring. */
+int driver_init(struct driver *driver, enum ring_format format, const struct ring_areas *areas,
+		unsigned int num, bool event_idx, uint32_t base, struct diag *diag);
+void driver_deinit(struct driver *driver);
+
+int driver_add(struct driver *driver, const struct ring_buffer *buffers, unsigned int count,
+	       uint64_t token);
+int driver_add_table(struct driver *driver, uint64_t addr, uint32_t len, uint32_t writable,
+		     uint64_t token);
+uint32_t driver_table(const struct driver *driver, void *table, const struct ring_buffer *buffers,
+		      unsigned int count);
+void driver_publish(struct driver *driver);
+bool driver_kick_wanted(struct driver *driver);
+int driver_take(struct driver *driver, struct ring_done *done, struct diag *diag);
+bool driver_calls(struct driver *driver, bool wanted);
+
+/* Chains added and not taken. */
+unsigned int driver_chains(const struct driver *driver);
+
+/* What GET_VRING_BASE must answer once all that was added is taken. */
+uint32_t driver_base(const struct driver *driver);

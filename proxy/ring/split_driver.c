@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ring/split_driver.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static unsigned int size_of(const struct split_driver *driver)
+{
+	return driver->mask + 1u;
+}
+
+static uint16_t *used_event(struct split_driver *driver)
+{
+	return &driver->avail->ring[size_of(driver)];
+}
+
+static uint16_t *avail_event(struct split_driver *driver)
+{
+	return (uint16_t *)&driver->used->ring[size_of(driver)];
+}
+
+int split_driver_init(struct split_driver *driver, const struct ring_areas *areas, unsigned int num,
+		      bool event_idx, uint16_t base, struct diag *diag)
+{
+	struct split_driver_slot *slots;
+	int result = ring_check(RING_SPLIT, num, areas, diag);
+
+	if (result)
+		return result;
+	slots = calloc(num, sizeof(*slots));
+	if (!slots)
+		return diag_set(diag, -ENOMEM, "no memory for a ring of %u", num);
+	for (unsigned int i = 0; i < num; i++)
+		slots[i].next = (uint16_t)(i + 1);
+	*driver = (struct split_driver){
+	    .desc = areas->desc,
+	    .avail = areas->driver,
+	    .used = areas->device,
+	    .slots = slots,
+	    .mask = (uint16_t)(num - 1),
+	    .event_idx = event_idx,
+	    .free = num,
+	    .avail_idx = base,
+	    .kicked_idx = base,
+	    .used_idx = base,
+	};
+	__atomic_store_n(&driver->avail->idx, base, __ATOMIC_RELAXED);
+	__atomic_store_n(&driver->used->idx, base, __ATOMIC_RELAXED);
+	split_driver_calls(driver, true);
+	return 0;
+}
+
+void split_driver_deinit(struct split_driver *driver)
+{
+	free(driver->slots);
+	driver->slots = NULL;
+}
+
+static void make_available(struct split_driver *driver, uint16_t head)
+{
+	__atomic_store_n(&driver->avail->ring[driver->avail_idx & driver->mask], head,
+			 __ATOMIC_RELAXED);
+	driver->avail_idx++;
+	driver->chains++;
+}
+
+/*
+ * Nothing written here is looked at by the device before publish(): it reads
+ * descriptors only through an avail entry below avail->idx.
+ */
+int split_driver_add(struct split_driver *driver, const struct ring_buffer *buffers,
+		     unsigned int count, uint64_t token)
+{
+	uint16_t head = driver->free_head, at = head;
+	uint32_t writable = 0;
+
+	assert(count > 0);
+	if (count > size_of(driver))
+		return RING_TOO_LONG;
+	if (count > driver->free)
+		return RING_FULL;
+	for (unsigned int i = 0; i < count; i++) {
+		uint16_t next = driver->slots[at].next;
+		bool last = i + 1 == count;
+
+		driver->desc[at] = (struct ring_desc){
+		    .addr = buffers[i].addr,
+		    .len = buffers[i].len,
+		    .flags = (uint16_t)((buffers[i].writable ? RING_DESC_WRITE : 0) |
+					(last ? 0 : RING_DESC_NEXT)),
+		    .next = last ? 0 : next,
+		};
+		if (buffers[i].writable)
+			writable += buffers[i].len;
+		at = next;
+	}
+	driver->free_head = at;
+	driver->free -= count;
+	driver->slots[head].token = token;
+	driver->slots[head].writable = writable;
+	driver->slots[head].count = (uint16_t)count;
+	make_available(driver, head);
+	return RING_OK;
+}
+
+int split_driver_add_table(struct split_driver *driver, uint64_t addr, uint32_t len,
+			   uint32_t writable, uint64_t token)
+{
+	uint16_t head = driver->free_head;
+
+	if (driver->free == 0)
+		return RING_FULL;
+	driver->desc[head] =
+	    (struct ring_desc){.addr = addr, .len = len, .flags = RING_DESC_INDIRECT};
+	driver->free_head = driver->slots[head].next;
+	driver->free--;
+	driver->slots[head].token = token;
+	driver->slots[head].writable = writable;
+	driver->slots[head].count = 1;
+	make_available(driver, head);
+	return RING_OK;
+}
+
+uint32_t split_driver_table(void *table, const struct ring_buffer *buffers, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		bool last = i + 1 == count;
+		struct ring_desc desc = {
+		    .addr = buffers[i].addr,
+		    .len = buffers[i].len,
+		    .flags = (uint16_t)((buffers[i].writable ? RING_DESC_WRITE : 0) |
+					(last ? 0 : RING_DESC_NEXT)),
+		    .next = (uint16_t)(last ? 0 : i + 1),
+		};
+
+		memcpy((uint8_t *)table + (size_t)i * RING_DESC_SIZE, &desc, sizeof(desc));
+	}
+	return count * RING_DESC_SIZE;
+}
+
+/*
+ * Before the store the device sees none of the batch; after it all of it, with
+ * descriptors and avail entries complete (release, paired with its acquire).
+ */
+void split_driver_publish(struct split_driver *driver)
+{
+	__atomic_store_n(&driver->avail->idx, driver->avail_idx, __ATOMIC_RELEASE);
+}
+
+/*
+ * The device stores its wish, then looks at avail->idx; we stored avail->idx and
+ * now look at its wish. The fence keeps one of the two looks from being early.
+ */
+bool split_driver_kick_wanted(struct split_driver *driver)
+{
+	uint16_t old = driver->kicked_idx, now = driver->avail_idx;
+
+	driver->kicked_idx = now;
+	if (old == now)
+		return false;
+	ring_fence();
+	if (driver->event_idx)
+		return ring_event_passed(__atomic_load_n(avail_event(driver), __ATOMIC_RELAXED),
+					 old, now);
+	return !(__atomic_load_n(&driver->used->flags, __ATOMIC_RELAXED) & RING_USED_NO_KICK);
+}
+
+static void free_chain(struct split_driver *driver, uint16_t head)
+{
+	unsigned int count = driver->slots[head].count;
+	uint16_t tail = head;
+
+	for (unsigned int i = 1; i < count; i++)
+		tail = driver->slots[tail].next;
+	driver->slots[tail].next = driver->free_head;
+	driver->free_head = head;
+	driver->free += count;
+	driver->slots[head].count = 0;
+	driver->chains--;
+}
+
+int split_driver_take(struct split_driver *driver, struct ring_done *done, struct diag *diag)
+{
+	uint16_t idx = __atomic_load_n(&driver->used->idx, __ATOMIC_ACQUIRE);
+	unsigned int ready = (uint16_t)(idx - driver->used_idx);
+	const struct split_driver_slot *slot;
+	struct ring_used_elem elem;
+
+	if (ready == 0)
+		return RING_EMPTY;
+	if (ready > driver->chains)
+		return diag_set(diag, RING_BAD_INDEX,
+				"used index went from %u to %u with %u chains in flight",
+				driver->used_idx, idx, driver->chains);
+	ring_copy(&elem, &driver->used->ring[driver->used_idx & driver->mask], sizeof(elem));
+	if (elem.id > driver->mask || driver->slots[elem.id].count == 0)
+		return diag_set(diag, RING_BAD_ID,
+				"used id %u at index %u: no chain in flight has it", elem.id,
+				driver->used_idx);
+	slot = &driver->slots[elem.id];
+	*done = (struct ring_done){.token = slot->token, .length = elem.len};
+	driver->used_idx++;
+	free_chain(driver, (uint16_t)elem.id);
+	if (elem.len > slot->writable)
+		return diag_set(diag, RING_BAD_LENGTH,
+				"used id %u: %u bytes written, the chain had room for %u", elem.id,
+				elem.len, slot->writable);
+	return RING_OK;
+}
+
+/*
+ * Wanted: the device calls for the next completion. It publishes and then looks
+ * at what we store here; the fence makes sure that if it looked too early we see
+ * what it published. Not wanted, with event index: an index just behind, which
+ * comes round again after 65536 completions, when a needless call does no harm.
+ */
+bool split_driver_calls(struct split_driver *driver, bool wanted)
+{
+	if (driver->event_idx) {
+		uint16_t event = (uint16_t)(driver->used_idx - (wanted ? 0 : 1));
+
+		__atomic_store_n(used_event(driver), event, __ATOMIC_RELAXED);
+	} else {
+		__atomic_store_n(&driver->avail->flags, wanted ? 0 : RING_AVAIL_NO_CALL,
+				 __ATOMIC_RELAXED);
+	}
+	if (!wanted)
+		return false;
+	ring_fence();
+	return __atomic_load_n(&driver->used->idx, __ATOMIC_ACQUIRE) != driver->used_idx;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "session/exchange.h"
+
+#include <assert.h>
+
+static struct exchange_entry *at(struct exchange *exchange, unsigned int i)
+{
+	return &exchange->ring[(exchange->first + i) % EXCHANGE_MAX];
+}
+
+static void drop_first(struct exchange *exchange, unsigned int n)
+{
+	exchange->first = (exchange->first + n) % EXCHANGE_MAX;
+	exchange->count -= n;
+}
+
+bool exchange_full(const struct exchange *exchange)
+{
+	return exchange->count >= EXCHANGE_MAX - EXCHANGE_RESERVE;
+}
+
+/* Back-ends that never answer a "perhaps" would fill the queue with them: the oldest go. */
+static void drop_stale(struct exchange *exchange)
+{
+	while (exchange->count > EXCHANGE_MAX / 2 && at(exchange, 0)->expect == WIRE_EXPECT_PERHAPS)
+		drop_first(exchange, 1);
+}
+
+void exchange_push(struct exchange *exchange, const struct exchange_entry *entry)
+{
+	drop_stale(exchange);
+	assert(exchange->count < EXCHANGE_MAX);
+	*at(exchange, exchange->count) = *entry;
+	exchange->count++;
+}
+
+bool exchange_match(struct exchange *exchange, uint32_t id, struct exchange_entry *entry,
+		    const struct exchange_entry **oldest)
+{
+	for (unsigned int i = 0; i < exchange->count; i++) {
+		struct exchange_entry *candidate = at(exchange, i);
+
+		if (candidate->origin != EXCHANGE_ANSWERED && candidate->id == id) {
+			*entry = *candidate;
+			drop_first(exchange, i + 1);
+			return true;
+		}
+		if (candidate->expect != WIRE_EXPECT_PERHAPS)
+			break;
+	}
+	if (oldest)
+		*oldest = exchange_oldest(exchange);
+	return false;
+}
+
+struct wire_message *exchange_due(struct exchange *exchange)
+{
+	for (unsigned int i = 0; i < exchange->count; i++) {
+		struct exchange_entry *candidate = at(exchange, i);
+
+		if (candidate->origin == EXCHANGE_ANSWERED) {
+			struct wire_message *answer = candidate->answer;
+
+			drop_first(exchange, i + 1);
+			return answer;
+		}
+		if (candidate->expect != WIRE_EXPECT_PERHAPS)
+			break;
+	}
+	return NULL;
+}
+
+const struct exchange_entry *exchange_oldest(const struct exchange *exchange)
+{
+	for (unsigned int i = 0; i < exchange->count; i++) {
+		const struct exchange_entry *candidate =
+		    &exchange->ring[(exchange->first + i) % EXCHANGE_MAX];
+
+		if (candidate->expect == WIRE_EXPECT_REPLY)
+			return candidate;
+	}
+	return NULL;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One front-end's connection to one back-end: what was agreed, what passed.
+ *
+ * The session takes whole messages and gives effects; it has no socket, no
+ * clock and makes no system call. A message is checked against the table
+ * (wire/validate.h), then offered to each stage in order (session/stage.h); what
+ * no stage keeps is passed on as it came.
+ *
+ * A peer's fault ends the session by EFFECT_FAULT; nothing a peer sends may
+ * fail an assertion. State changes when a message is passed on, or with its
+ * reply where it has one of its own: the reply is the commit.
+ *
+ * One thread, the control thread.
+ */
+#pragma once
+
+#include "base/diag.h"
+#include "base/level.h"
+#include "logging/dirty.h"
+#include "mem/regions.h"
+#include "postcopy/phase.h"
+#include "session/exchange.h"
+#include "session/offers.h"
+
+/* The four sockets of a session, each named by who is at its other end. */
+enum session_port {
+	PORT_FRONT_MAIN,
+	PORT_BACK_MAIN,
+	PORT_FRONT_BACKEND, /* back-end requests go out here to the front-end */
+	PORT_BACK_BACKEND,
+	PORT_COUNT,
+};
+
+enum effect_kind {
+	EFFECT_SEND,   /* send `message` to `port`, then dispose of it */
+	EFFECT_DROP,   /* dispose of `message` */
+	EFFECT_SPLICE, /* SET_BACKEND_REQ_FD: keep its socket as PORT_FRONT_BACKEND, put one
+			* end of a new pair in its place, the other end is PORT_BACK_BACKEND;
+			* then send it to `port` */
+	EFFECT_LOG,    /* a line for people */
+	EFFECT_EVENT,  /* something the control socket's followers are told; `text` is JSON */
+	EFFECT_FAULT,  /* end the session: the peer at `port` broke a rule */
+};
+
+struct effect {
+	enum effect_kind kind;
+	enum session_port port;
+	struct wire_message *message;
+	enum level level;
+	const char *event;
+	char *text; /* LOG, EVENT, FAULT: freed by session_effect_free() */
+};
+
+struct queue_state {
+	bool seen;    /* the back-end has heard of this ring */
+	bool started; /* kick given, not stopped by GET_VRING_BASE */
+	bool enabled;
+	bool enable_held; /* SET_VRING_ENABLE came before SET_FEATURES */
+	bool has_kick, has_call, has_err;
+	uint32_t held_enable;
+	uint32_t size; /* descriptors */
+	uint32_t base; /* as SET_VRING_BASE or the reply to GET_VRING_BASE carried it */
+	uint32_t flags;
+	uint64_t desc, used, avail, log; /* user addresses, or IOVAs with ACCESS_PLATFORM */
+};
+
+struct feature_set {
+	bool known;       /* the back-end was asked */
+	uint64_t offered; /* by the back-end */
+	uint64_t shown;   /* to the front-end */
+	uint64_t acked;   /* by the front-end, as it sent them */
+	uint64_t passed;  /* to the back-end */
+};
+
+struct iotlb_counts {
+	uint64_t updates, misses, invalidations, failures;
+};
+
+struct session_config {
+	struct offers offers;
+	enum wire_device device; /* UNKNOWN: guess */
+};
+
+struct session {
+	struct session_config config;
+	struct wire_agreement agreement;
+	struct feature_set virtio, protocol;
+	bool features_set;   /* SET_FEATURES was passed on since the last reset */
+	bool full_base_seen; /* the back-end gave a packed ring base of 32 bits */
+	bool announced;      /* a negotiation line was logged, for these acknowledgements: */
+	uint64_t announced_virtio, announced_protocol;
+	uint64_t queue_num;               /* GET_QUEUE_NUM, 0: not asked */
+	uint64_t mem_slots;               /* GET_MAX_MEM_SLOTS, 0: not asked */
+	uint32_t log_reply_size;          /* bytes of the back-end's reply to SET_LOG_BASE */
+	uint64_t status;                  /* virtio device status as last set */
+	struct wire_message *held_status; /* SET_STATUS 0 waiting for the rings to stop */
+	struct queue_state queues[WIRE_QUEUES_MAX];
+	struct regions regions;
+	struct dirty dirty;
+	struct postcopy postcopy;
+	struct iotlb_counts iotlb;
+	struct exchange exchange[2]; /* by wire_channel */
+	/* by wire_channel, wire_direction and id; unknown ids at the last place */
+	uint64_t counts[2][2][WIRE_FRONT_COUNT + 1];
+	bool warned_unknown[2]; /* by wire_channel: one warning each */
+	struct effect *effects; /* ring of what the shell has not taken */
+	unsigned int effects_size, effects_first, effects_count;
+	bool faulted;
+	bool out_of_memory;
+	uint64_t now_ns;
+};
+
+/* NULL: no memory. */
+struct session *session_new(const struct session_config *config);
+
+/*
+ * Frees the session. Effects not taken and messages still kept must be taken
+ * first: session_end() turns them into EFFECT_DROP.
+ */
+void session_end(struct session *session);
+struct session *session_free(struct session *session);
+
+/*
+ * A whole message came from `port`; the session owns it from here. `now_ns` is
+ * any monotonic time. Effects are then to be taken until there are none.
+ */
+void session_receive(struct session *session, enum session_port port, struct wire_message *message,
+		     uint64_t now_ns);
+
+/* Whether another message from this port can be taken now (there is room to pair replies). */
+bool session_wants(const struct session *session, enum session_port port);
+
+/* The next effect, false: none. The caller owns its message and text. */
+bool session_take_effect(struct session *session, struct effect *effect);
+void session_effect_free(struct effect *effect);
+
+/* The oldest request on a channel that is still without its reply; NULL: none. */
+const struct exchange_entry *session_oldest(const struct session *session,
+					    enum wire_channel channel);
+
+/* The device as configured, or as its features look. */
+enum wire_device session_device(const struct session *session);
+
+const char *session_port_name(enum session_port port);

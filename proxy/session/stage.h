@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Stages: one concern of the relay each, one file each.
+ *
+ * A message that was checked visits each stage in the order of session.c. A
+ * hook that is missing passes the message through. What a stage does with a
+ * message is its verdict; effects are added with the functions below.
+ */
+#pragma once
+
+#include "session/session.h"
+
+enum stage_verdict {
+	STAGE_PASS,  /* to the next stage, at last to the other side */
+	STAGE_TAKEN, /* the stage has the message (held, answered or refused) */
+};
+
+/* A message on its way. `entry` is the request a reply answers, NULL for a request. */
+struct crossing {
+	enum session_port from;
+	const struct wire_row *row;
+	struct wire_message *message;
+	const struct exchange_entry *entry;
+	bool acknowledges; /* an empty SET_MEM_TABLE that changes no region (postcopy) */
+	bool splice;       /* passed on, its descriptor is to be replaced (EFFECT_SPLICE) */
+};
+
+typedef enum stage_verdict (*stage_hook)(struct session *session, struct crossing *crossing);
+
+struct stage {
+	const char *name;
+	stage_hook front_request; /* main channel */
+	stage_hook back_reply;
+	stage_hook back_request; /* back-end channel */
+	stage_hook front_reply;
+	/* The request was passed on: what must follow it directly may be sent now. */
+	void (*after)(struct session *session, uint32_t id);
+};
+
+extern const struct stage stage_features, stage_memory, stage_rings, stage_dirty, stage_iotlb,
+    stage_postcopy, stage_backreq, stage_state;
+
+/*
+ * Answers the request in `crossing` with a u64 if its sender waits for an
+ * answer, in its turn, and disposes of the request. Always STAGE_TAKEN.
+ */
+enum stage_verdict stage_acknowledge(struct session *session, struct crossing *crossing);
+
+/* Answers with this reply, in its turn; NULL: no memory. Disposes of the request. */
+enum stage_verdict stage_answer(struct session *session, struct crossing *crossing,
+				struct wire_message *reply);
+
+/* Ends the session for the crossing's sender; disposes of the message. Always STAGE_TAKEN. */
+__attribute__((format(printf, 3, 4))) enum stage_verdict
+stage_refuse(struct session *session, struct crossing *crossing, const char *format, ...);
+
+/* Sends the daemon's own request to the back-end; a reply to it goes to nobody. */
+void stage_ask(struct session *session, struct wire_message *request);
+
+__attribute__((format(printf, 3, 4))) void stage_log(struct session *session, enum level level,
+						     const char *format, ...);
+
+/* `format` makes the JSON object of the event. */
+__attribute__((format(printf, 3, 4))) void stage_event(struct session *session, const char *event,
+						       const char *format, ...);
+
+/* The ring a checked message is about; NULL: none. */
+struct queue_state *stage_queue(struct session *session, const struct crossing *crossing);

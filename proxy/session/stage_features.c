@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What is offered, acknowledged and passed on.
+ *
+ * Invariant: the front-end is shown only what session/offers.h lets through,
+ * and the back-end is told only bits it offered and the front-end was shown:
+ * QEMU's blk and fs devices acknowledge bits they never asked the back-end
+ * about (protocol notes 3.2), which DPDK and Rust back-ends refuse.
+ */
+#include "session/stage.h"
+
+#include "base/bytes.h"
+#include "session/effects.h"
+
+#define NAMES_MAX 1024
+
+static void show(struct session *session, struct feature_set *set, enum wire_space space,
+		 struct wire_message *reply)
+{
+	uint64_t offered = bytes_load64(reply->payload);
+
+	set->known = true;
+	set->offered = offered;
+	set->shown = offered & ~offers_hidden(&session->config.offers, space, offered);
+	bytes_store64(reply->payload, set->shown);
+}
+
+/* A connection that skips the questions (QEMU 7.2 after a lost one) shows nothing to compare with.
+ */
+static void acknowledge(struct session *session, struct feature_set *set, enum wire_space space,
+			struct wire_message *request)
+{
+	uint64_t value = bytes_load64(request->payload);
+	uint64_t passed = set->known ? value & set->shown : value;
+	char names[NAMES_MAX];
+
+	if (value != passed && value != set->acked) {
+		wire_bits_print(space, session_device(session), value & ~passed, names,
+				sizeof(names));
+		stage_log(session, LEVEL_WARN,
+			  "the front-end acknowledged %s features it was not offered, they are "
+			  "left out: %s",
+			  space == WIRE_SPACE_VIRTIO ? "virtio" : "protocol", names);
+	}
+	set->acked = value;
+	set->passed = passed;
+	bytes_store64(request->payload, passed);
+}
+
+static void forget(struct session *session)
+{
+	session->features_set = false;
+	session->agreement.virtio_acked = 0;
+}
+
+/* An index the device can not have: twice the queue number where it may count pairs (net). */
+static void limit_rings(struct session *session)
+{
+	uint64_t rings = session->queue_num;
+
+	if (session_device(session) != WIRE_DEVICE_BLK)
+		rings *= 2;
+	session->agreement.rings = rings > WIRE_QUEUES_MAX ? WIRE_QUEUES_MAX : (unsigned int)rings;
+}
+
+static enum stage_verdict front_request(struct session *session, struct crossing *crossing)
+{
+	switch (crossing->message->header.id) {
+	case WIRE_SET_FEATURES:
+		acknowledge(session, &session->virtio, WIRE_SPACE_VIRTIO, crossing->message);
+		session->agreement.virtio_acked = session->virtio.passed;
+		session->features_set = true;
+		break;
+	case WIRE_SET_PROTOCOL_FEATURES:
+		acknowledge(session, &session->protocol, WIRE_SPACE_PROTOCOL, crossing->message);
+		session->agreement.protocol_acked = session->protocol.passed;
+		break;
+	case WIRE_RESET_DEVICE:
+	case WIRE_RESET_OWNER:
+		/* Rust back-ends forget the acknowledged features here and want them again. */
+		forget(session);
+		break;
+	}
+	return STAGE_PASS;
+}
+
+static enum stage_verdict back_reply(struct session *session, struct crossing *crossing)
+{
+	struct wire_message *reply = crossing->message;
+
+	if (reply->header.size != sizeof(uint64_t))
+		return STAGE_PASS;
+	switch (reply->header.id) {
+	case WIRE_GET_FEATURES:
+		show(session, &session->virtio, WIRE_SPACE_VIRTIO, reply);
+		session->agreement.virtio_offered = session->virtio.offered;
+		break;
+	case WIRE_GET_PROTOCOL_FEATURES:
+		show(session, &session->protocol, WIRE_SPACE_PROTOCOL, reply);
+		break;
+	case WIRE_GET_QUEUE_NUM:
+		session->queue_num = bytes_load64(reply->payload);
+		limit_rings(session);
+		break;
+	case WIRE_GET_MAX_MEM_SLOTS:
+		session->mem_slots = bytes_load64(reply->payload);
+		break;
+	}
+	return STAGE_PASS;
+}
+
+struct names {
+	char offered[NAMES_MAX], acked[NAMES_MAX], passed[NAMES_MAX], hidden[NAMES_MAX];
+};
+
+static void name_all(const struct session *session, const struct feature_set *set,
+		     enum wire_space space, struct names *names)
+{
+	enum wire_device device = session_device(session);
+
+	wire_bits_print(space, device, set->offered, names->offered, NAMES_MAX);
+	wire_bits_print(space, device, set->acked, names->acked, NAMES_MAX);
+	wire_bits_print(space, device, set->passed, names->passed, NAMES_MAX);
+	wire_bits_print(space, device, set->offered & ~set->shown, names->hidden, NAMES_MAX);
+}
+
+/* One line for each negotiation that differs from the last: the bits people otherwise diff by hand.
+ */
+static void announce(struct session *session)
+{
+	struct names virtio, protocol;
+
+	if (session->announced && session->announced_virtio == session->virtio.acked &&
+	    session->announced_protocol == session->protocol.acked)
+		return;
+	session->announced = true;
+	session->announced_virtio = session->virtio.acked;
+	session->announced_protocol = session->protocol.acked;
+	name_all(session, &session->virtio, WIRE_SPACE_VIRTIO, &virtio);
+	name_all(session, &session->protocol, WIRE_SPACE_PROTOCOL, &protocol);
+	stage_log(session, LEVEL_INFO,
+		  "negotiated (%s): offered: %s | %s; acknowledged: %s | %s; passed on: %s | %s; "
+		  "hidden: %s | %s; synthesised: none",
+		  wire_device_name(session_device(session)), virtio.offered, protocol.offered,
+		  virtio.acked, protocol.acked, virtio.passed, protocol.passed, virtio.hidden,
+		  protocol.hidden);
+	stage_event(session, "NEGOTIATED", "{\"features\":%llu,\"protocol_features\":%llu}",
+		    (unsigned long long)session->virtio.passed,
+		    (unsigned long long)session->protocol.passed);
+}
+
+static void after(struct session *session, uint32_t id)
+{
+	if (id == WIRE_SET_FEATURES)
+		announce(session);
+}
+
+const struct stage stage_features = {
+    .name = "features",
+    .front_request = front_request,
+    .back_reply = back_reply,
+    .after = after,
+};
