@@ -45,7 +45,8 @@ static enum wire_payload_id layout(const struct wire_row *row, const struct wire
 	if (!wire_is_reply(message))
 		return row->payload;
 	/* An acknowledgement, or a refusal where a reply of its own was due. */
-	if (message->header.size == 8 && wire_payload(row->reply_payload)->least != 8)
+	if (message->header.size == 8 &&
+	    (wire_payload(row->reply_payload)->least != 8 || wire_tail(row->reply_payload)))
 		return WIRE_PAYLOAD_U64;
 	return row->reply_payload;
 }

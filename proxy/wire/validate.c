@@ -197,11 +197,15 @@ static int check_queue(const struct wire_row *row, const struct wire_agreement *
 }
 
 static int check_flags(const struct wire_row *row, const struct wire_message *message,
-		       struct diag *diag)
+		       bool reply, struct diag *diag)
 {
 	if (message->header.flags & ~WIRE_FLAGS_KNOWN)
 		return diag_set(diag, WIRE_FAULT, "%s has flags 0x%x: only bits 0-3 exist",
 				row->name, message->header.flags);
+	if (wire_is_reply(message) != reply)
+		return diag_set(diag, WIRE_FAULT, "%s has flags 0x%x: a %s must %s the reply flag",
+				row->name, message->header.flags, reply ? "reply" : "request",
+				reply ? "have" : "not have");
 	return WIRE_FINE;
 }
 
@@ -213,7 +217,7 @@ int wire_check_request(enum wire_channel channel, const struct wire_agreement *a
 
 	if (!row)
 		return WIRE_UNKNOWN;
-	result = check_flags(row, message, diag);
+	result = check_flags(row, message, false, diag);
 	if (!result)
 		result = check_gate(row, agreement, diag);
 	if (result)
@@ -295,7 +299,7 @@ int wire_check_reply(enum wire_channel channel, const struct wire_agreement *agr
 
 	if (!row)
 		return WIRE_UNKNOWN;
-	result = check_flags(row, reply, diag);
+	result = check_flags(row, reply, true, diag);
 	if (result)
 		return result;
 	if (is_plain_ack(row, agreement)) {
