@@ -53,6 +53,14 @@ bool exchange_match(struct exchange *exchange, uint32_t id, struct exchange_entr
 	return false;
 }
 
+/* What stands before the entry was perhaps to be answered, and still may be: it moves up. */
+static void take_out(struct exchange *exchange, unsigned int place)
+{
+	for (; place > 0; place--)
+		*at(exchange, place) = *at(exchange, place - 1);
+	drop_first(exchange, 1);
+}
+
 struct wire_message *exchange_due(struct exchange *exchange)
 {
 	for (unsigned int i = 0; i < exchange->count; i++) {
@@ -61,7 +69,7 @@ struct wire_message *exchange_due(struct exchange *exchange)
 		if (candidate->origin == EXCHANGE_ANSWERED) {
 			struct wire_message *answer = candidate->answer;
 
-			drop_first(exchange, i + 1);
+			take_out(exchange, i);
 			return answer;
 		}
 		if (candidate->expect != WIRE_EXPECT_PERHAPS)
