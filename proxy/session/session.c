@@ -51,19 +51,22 @@ struct session *session_new(const struct session_config *config)
 	return session;
 }
 
+static void forget_exchange(struct session *session, enum wire_channel channel)
+{
+	struct exchange *exchange = &session->exchange[channel];
+
+	for (unsigned int i = 0; i < exchange->count; i++)
+		effects_drop(session, exchange->ring[(exchange->first + i) % EXCHANGE_MAX].answer);
+	exchange->count = 0;
+}
+
 void session_end(struct session *session)
 {
 	session->faulted = true;
 	effects_drop(session, session->held_status);
 	session->held_status = NULL;
-	for (unsigned int channel = 0; channel < 2; channel++) {
-		struct exchange *exchange = &session->exchange[channel];
-
-		for (unsigned int i = 0; i < exchange->count; i++)
-			effects_drop(session,
-				     exchange->ring[(exchange->first + i) % EXCHANGE_MAX].answer);
-		exchange->count = 0;
-	}
+	forget_exchange(session, WIRE_MAIN);
+	forget_exchange(session, WIRE_BACKEND);
 }
 
 struct session *session_free(struct session *session)
@@ -240,8 +243,11 @@ static void pass_request(struct session *session, struct crossing *crossing,
 				.message = crossing->message};
 	uint32_t id = crossing->message->header.id;
 
-	if (crossing->splice)
+	if (crossing->splice) {
+		/* A new socket in place of the old: what was asked there is answered nowhere. */
 		effect.kind = EFFECT_SPLICE;
+		forget_exchange(session, WIRE_BACKEND);
+	}
 	if (entry->expect != WIRE_EXPECT_NOTHING)
 		exchange_push(&session->exchange[ports[crossing->from].channel], entry);
 	effects_add(session, &effect);
