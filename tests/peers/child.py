@@ -138,6 +138,7 @@ class Child:
         self.name = rig.part_name(name)
         self.argv = [str(word) for word in argv]
         self.log = Log(rig.dir / f"{self.name}.log")
+        self._ended = False
         # setpriv: should this test be killed, its children must not live on.
         # A session of its own, so that what a child forks ends with it.
         self.process = subprocess.Popen(
@@ -226,9 +227,11 @@ class Child:
         self.kill()
 
     def kill(self):
+        if self._ended:
+            return
+        self._ended = True
         try:
-            # The whole session: its leader's pid is not given to another
-            # process before we have waited for it and its group is empty.
+            # The whole session, once: what it forked may have outlived it.
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
