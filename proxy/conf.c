@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "conf.h"
+
+#include "hide.h"
+
+#include <popt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum option {
+	OPT_SOCKET_PATH = 1,
+	OPT_FD,
+	OPT_FRONTEND_CONNECT,
+	OPT_BACKEND_PATH,
+	OPT_BACKEND_LISTEN,
+	OPT_BACKEND_FD,
+	OPT_INTERPOSE,
+	OPT_DATA_PATH,
+	OPT_SYNTHESIZE,
+	OPT_DEVICE,
+	OPT_HIDE,
+	OPT_CONTROL,
+	OPT_LOG_LEVEL,
+	OPT_LOG_FORMAT,
+	OPT_PRINT_CAPABILITIES,
+	OPT_VERSION,
+	OPT_HELP,
+	OPT_LATER, /* known to the interface, not in this version */
+};
+
+#define TEXT(name, value, help, argument)                                                          \
+	{                                                                                          \
+		name, 0, POPT_ARG_STRING, NULL, value, help, argument                              \
+	}
+#define PLAIN(name, value, help)                                                                   \
+	{                                                                                          \
+		name, 0, POPT_ARG_NONE, NULL, value, help, NULL                                    \
+	}
+#define LATER(name)                                                                                \
+	{                                                                                          \
+		name, 0, POPT_ARG_STRING | POPT_ARGFLAG_DOC_HIDDEN, NULL, OPT_LATER, NULL, NULL    \
+	}
+
+static const struct poptOption options[] = {
+    TEXT("socket-path", OPT_SOCKET_PATH, "listen there for the front-end", "PATH"),
+    TEXT("fd", OPT_FD, "socket for the front-end, listening or connected", "N"),
+    TEXT("frontend-connect", OPT_FRONTEND_CONNECT,
+	 "connect to the front-end that listens there, again and again", "PATH"),
+    TEXT("backend-path", OPT_BACKEND_PATH, "connect to the back-end that listens there", "PATH"),
+    TEXT("backend-listen", OPT_BACKEND_LISTEN, "listen there for the back-end", "PATH"),
+    TEXT("backend-fd", OPT_BACKEND_FD, "socket for the back-end, listening or connected", "N"),
+    TEXT("interpose", OPT_INTERPOSE,
+	 "take over the socket of the back-end that listens there, give it back at the end",
+	 "PATH"),
+    TEXT("data-path", OPT_DATA_PATH, "auto or direct: guest and back-end share the rings", "MODE"),
+    TEXT("synthesize", OPT_SYNTHESIZE, "auto or none: done in the back-end's place", "LIST"),
+    TEXT("device", OPT_DEVICE, "auto, net, blk, scsi, fs or vsock", "TYPE"),
+    TEXT("hide", OPT_HIDE, "feature bits never shown: virtio:34,RING_PACKED,protocol:CONFIG",
+	 "LIST"),
+    TEXT("control", OPT_CONTROL, "control socket for vhost-ferryctl", "PATH"),
+    TEXT("log-level", OPT_LOG_LEVEL, "error, warn, info or debug", "LEVEL"),
+    TEXT("log-format", OPT_LOG_FORMAT, "text or json", "FORMAT"),
+    PLAIN("print-capabilities", OPT_PRINT_CAPABILITIES,
+	  "print JSON as the QEMU back-end conventions ask, and end"),
+    LATER("resubmit"),
+    LATER("log-extent"),
+    LATER("state"),
+    LATER("metrics"),
+    LATER("backend-timeout"),
+    LATER("data-threads"),
+    LATER("poll-us"),
+    LATER("capture"),
+    PLAIN("version", OPT_VERSION, "print the version"),
+    {"help", '?', POPT_ARG_NONE, NULL, OPT_HELP, "print this help", NULL},
+    POPT_TABLEEND,
+};
+
+static int usage(struct diag *diag, const char *option, const char *value, const char *rule)
+{
+	return diag_set(diag, CONF_USAGE, "--%s=%s: %s", option, value, rule);
+}
+
+static int set_end(struct conf_end *end, enum conf_side side, const char *option, char *value,
+		   struct diag *diag)
+{
+	if (end->side != CONF_NONE)
+		return usage(diag, option, value,
+			     "this side was given already: give one option for each side");
+	if (side == CONF_FD) {
+		char *rest;
+		long fd = strtol(value, &rest, 10);
+
+		if (*value == '\0' || *rest != '\0' || fd < 0 || fd > 1 << 20)
+			return usage(diag, option, value, "is no descriptor: give its number");
+		end->fd = (int)fd;
+	} else if (*value == '\0') {
+		return usage(diag, option, value, "is no path: give one");
+	} else {
+		end->path = strdup(value);
+	}
+	end->side = side;
+	return CONF_OK;
+}
+
+/* The index of `value` in a NULL-terminated list, -1: not there. */
+static int choice(const char *const *list, const char *value)
+{
+	for (int i = 0; list[i]; i++)
+		if (strcmp(list[i], value) == 0)
+			return i;
+	return -1;
+}
+
+static int set_data_path(struct conf *conf, const char *value, struct diag *diag)
+{
+	static const char *const modes[] = {"auto", "direct", "shadow", NULL};
+
+	switch (choice(modes, value)) {
+	case 0:
+		return CONF_OK;
+	case 1:
+		conf->session.offers.watch_only = true;
+		return CONF_OK;
+	case 2:
+		return usage(diag, "data-path", value,
+			     "is not in this version yet: use auto or direct");
+	}
+	return usage(diag, "data-path", value, "is no data path: use auto or direct");
+}
+
+static int set_synthesize(struct conf *conf, const char *value, struct diag *diag)
+{
+	if (strcmp(value, "auto") == 0)
+		return CONF_OK;
+	if (strcmp(value, "none") == 0) {
+		conf->session.offers.watch_only = true;
+		return CONF_OK;
+	}
+	return usage(diag, "synthesize", value,
+		     "this version does nothing in the back-end's place yet: use auto or none");
+}
+
+static int set_log(struct conf *conf, int option, const char *value, struct diag *diag)
+{
+	static const char *const levels[] = {"error", "warn", "info", "debug", NULL};
+	static const char *const formats[] = {"text", "json", NULL};
+	int i;
+
+	if (option == OPT_LOG_LEVEL) {
+		i = choice(levels, value);
+		if (i < 0)
+			return usage(diag, "log-level", value, "use error, warn, info or debug");
+		conf->log_level = (enum level)i;
+		return CONF_OK;
+	}
+	i = choice(formats, value);
+	if (i < 0)
+		return usage(diag, "log-format", value, "use text or json");
+	conf->log_json = i == 1;
+	return CONF_OK;
+}
+
+static int set_path(char **to, const char *option, const char *value, struct diag *diag)
+{
+	if (*value == '\0')
+		return usage(diag, option, value, "is no path: give one");
+	free(*to);
+	*to = strdup(value);
+	return CONF_OK;
+}
+
+static int set_device(struct conf *conf, const char *value, struct diag *diag)
+{
+	conf->session.device = wire_device_by_name(value);
+	if (conf->session.device == WIRE_DEVICE_COUNT)
+		return usage(
+		    diag, "device", value,
+		    "is no device type this version knows: use auto, net, blk, scsi, fs or vsock");
+	return CONF_OK;
+}
+
+static int set_option(struct conf *conf, int option, char *value, char **hide, struct diag *diag)
+{
+	switch (option) {
+	case OPT_SOCKET_PATH:
+		return set_end(&conf->front, CONF_LISTEN, "socket-path", value, diag);
+	case OPT_FD:
+		return set_end(&conf->front, CONF_FD, "fd", value, diag);
+	case OPT_FRONTEND_CONNECT:
+		return set_end(&conf->front, CONF_CONNECT, "frontend-connect", value, diag);
+	case OPT_BACKEND_PATH:
+		return set_end(&conf->back, CONF_CONNECT, "backend-path", value, diag);
+	case OPT_BACKEND_LISTEN:
+		return set_end(&conf->back, CONF_LISTEN, "backend-listen", value, diag);
+	case OPT_BACKEND_FD:
+		return set_end(&conf->back, CONF_FD, "backend-fd", value, diag);
+	case OPT_INTERPOSE:
+		return set_path(&conf->interpose, "interpose", value, diag);
+	case OPT_DATA_PATH:
+		return set_data_path(conf, value, diag);
+	case OPT_SYNTHESIZE:
+		return set_synthesize(conf, value, diag);
+	case OPT_DEVICE:
+		return set_device(conf, value, diag);
+	case OPT_HIDE:
+		return set_path(hide, "hide", value, diag);
+	case OPT_CONTROL:
+		return set_path(&conf->control, "control", value, diag);
+	case OPT_LOG_LEVEL:
+	case OPT_LOG_FORMAT:
+		return set_log(conf, option, value, diag);
+	case OPT_PRINT_CAPABILITIES:
+		conf->print_capabilities = true;
+		return CONF_OK;
+	}
+	return diag_set(diag, CONF_USAGE, "option not in this version yet: see --help");
+}
+
+static int check_ends(const struct conf *conf, struct diag *diag)
+{
+	bool front = conf->front.side != CONF_NONE, back = conf->back.side != CONF_NONE;
+
+	if (conf->interpose && (front || back))
+		return usage(diag, "interpose", conf->interpose,
+			     "stands for both sides: leave the other side options out");
+	if (conf->interpose)
+		return CONF_OK;
+	if (!back)
+		return diag_set(diag, CONF_USAGE,
+				"no back-end: give --backend-path, --backend-listen, --backend-fd "
+				"or --interpose");
+	/* Without a front-end option the socket may come by LISTEN_FDS: the shell looks. */
+	return CONF_OK;
+}
+
+static int print_help(poptContext context)
+{
+	poptPrintHelp(context, stdout, 0);
+	printf("\nBetween a vhost-user front-end (QEMU) and an unmodified back-end.\n"
+	       "One of the front-end options (or LISTEN_FDS) and one of the back-end options, or\n"
+	       "--interpose. Ends at SIGTERM. See vhost-ferry(8).\n");
+	return CONF_DONE;
+}
+
+static int parse_all(struct conf *conf, poptContext context, char **hide, struct diag *diag)
+{
+	int option, result = CONF_OK;
+
+	while (!result && (option = poptGetNextOpt(context)) > 0) {
+		char *value = poptGetOptArg(context);
+
+		if (option == OPT_HELP) {
+			result = print_help(context);
+		} else if (option == OPT_VERSION) {
+			printf("vhost-ferry %s\n", FERRY_VERSION);
+			result = CONF_DONE;
+		} else if (option == OPT_LATER) {
+			result = diag_set(diag, CONF_USAGE,
+					  "%s: is not in this version yet: leave it out",
+					  poptBadOption(context, 0));
+		} else {
+			result = set_option(conf, option, value, hide, diag);
+		}
+		free(value);
+	}
+	if (!result && option < -1)
+		return diag_set(diag, CONF_USAGE, "%s: %s: see --help",
+				poptBadOption(context, POPT_BADOPTION_NOALIAS),
+				poptStrerror(option));
+	if (!result && poptPeekArg(context))
+		return diag_set(diag, CONF_USAGE, "%s: is no option: see --help",
+				poptPeekArg(context));
+	return result;
+}
+
+/* The conventions ask to ignore everything else, wrong options too. */
+static bool asks_capabilities(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--print-capabilities") == 0)
+			return true;
+	return false;
+}
+
+int conf_parse(struct conf *conf, int argc, char **argv, struct diag *diag)
+{
+	poptContext context;
+	char *hide = NULL;
+	int result;
+
+	*conf = (struct conf){.log_level = LEVEL_INFO};
+	if (asks_capabilities(argc, argv)) {
+		conf->print_capabilities = true;
+		return CONF_OK;
+	}
+	context = poptGetContext("vhost-ferry", argc, (const char **)argv, options, 0);
+	result = parse_all(conf, context, &hide, diag);
+	if (!result && hide && hide_parse(&conf->session.offers, conf->session.device, hide, diag))
+		result = CONF_USAGE;
+	if (!result)
+		result = check_ends(conf, diag);
+	free(hide);
+	poptFreeContext(context);
+	return result;
+}
+
+void conf_free(struct conf *conf)
+{
+	free(conf->front.path);
+	free(conf->back.path);
+	free(conf->interpose);
+	free(conf->control);
+}

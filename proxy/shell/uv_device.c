@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "shell/uv_device.h"
+
+#include "shell/log.h"
+#include "shell/uv_end.h"
+#include "shell/uv_relay.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct uv_device {
+	uv_loop_t *loop;
+	const struct conf *conf;
+	const struct uv_device_events *events;
+	void *context;
+	struct uv_end *front, *back;
+	struct uv_relay *relay; /* NULL: no front-end */
+	uint64_t started_ns;
+	uint64_t connections;    /* front-ends that came */
+	struct view_counts past; /* of sessions that ended */
+	struct view_counts shown;
+};
+
+static void add_counts(struct view_counts *to, const struct session *session)
+{
+	for (unsigned int c = 0; c < 2; c++)
+		for (unsigned int d = 0; d < 2; d++)
+			for (unsigned int i = 0; i <= WIRE_FRONT_COUNT; i++)
+				to->messages[c][d][i] += session->counts[c][d][i];
+}
+
+/* Both main connections go, and with them everything that was agreed on them. */
+static void end_relay(struct uv_device *device)
+{
+	const struct session *session;
+
+	if (!device->relay)
+		return;
+	session = uv_relay_session(device->relay);
+	if (session)
+		add_counts(&device->past, session);
+	device->relay = uv_relay_close(device->relay);
+	device->events->event(device->context, "FRONTEND_DISCONNECTED", "{}");
+}
+
+/* The next front-end is looked for from the loop: here the last one is still on the stack. */
+static void on_ended(void *context)
+{
+	struct uv_device *device = context;
+
+	end_relay(device);
+	uv_end_watch(device->back, false);
+	uv_end_watch(device->front, true);
+}
+
+static void on_event(void *context, const char *name, const char *json)
+{
+	struct uv_device *device = context;
+
+	device->events->event(device->context, name, json);
+}
+
+static const struct uv_relay_events relay_events = {.ended = on_ended, .event = on_event};
+
+static void take_front(struct uv_device *device)
+{
+	struct uv_relay_names names = {uv_end_name(device->front), uv_end_name(device->back)};
+	struct diag diag;
+	int fd = uv_end_get(device->front, &diag);
+
+	if (fd == -ENOENT && device->conf->front.side == CONF_FD) {
+		device->events->finished(device->context);
+		return;
+	}
+	if (fd < 0) {
+		/* A front-end to connect to may be away for as long as it likes. */
+		if (fd != -EAGAIN && device->conf->front.side != CONF_CONNECT)
+			log_line(LEVEL_ERROR, "front-end %s", diag.text);
+		uv_end_watch(device->front, true);
+		return;
+	}
+	uv_end_watch(device->front, false);
+	device->connections++;
+	device->relay =
+	    uv_relay_open(device->loop, fd, &names, &device->conf->session, &relay_events, device);
+	if (!device->relay) {
+		log_line(LEVEL_ERROR, "front-end %s: no memory to serve it: it is let go",
+			 names.front);
+		uv_end_watch(device->front, true);
+	}
+}
+
+static void take_back(struct uv_device *device)
+{
+	bool connects = device->conf->back.side == CONF_CONNECT;
+	struct diag diag;
+	int fd = uv_end_get(device->back, &diag);
+
+	if (fd == -EAGAIN && !connects) {
+		uv_end_watch(device->back, true);
+		return;
+	}
+	if (!connects)
+		uv_end_watch(device->back, false);
+	if (fd == -ENOENT && device->conf->back.side == CONF_FD) {
+		device->events->finished(device->context);
+		return;
+	}
+	if (fd < 0)
+		log_line(LEVEL_ERROR,
+			 "back-end %s: the front-end is let go: is the back-end running?",
+			 diag.text);
+	if (fd < 0 || !uv_relay_begin(device->relay, fd))
+		on_ended(device);
+}
+
+/* The next step towards a session, as far as it is possible now. */
+static void advance(void *context)
+{
+	struct uv_device *device = context;
+
+	if (!device->relay)
+		take_front(device);
+	if (device->relay && !uv_relay_session(device->relay))
+		take_back(device);
+}
+
+int uv_device_open(struct uv_device **made, uv_loop_t *loop, const struct conf *conf,
+		   const struct uv_device_events *events, void *context, struct diag *diag)
+{
+	struct uv_device *device = calloc(1, sizeof(*device));
+	int result;
+
+	if (!device)
+		return diag_set(diag, -ENOMEM, "no memory");
+	device->loop = loop;
+	device->conf = conf;
+	device->events = events;
+	device->context = context;
+	device->started_ns = uv_hrtime();
+	result = uv_end_open(&device->back, loop, &conf->back, advance, device, diag);
+	if (!result)
+		result = uv_end_open(&device->front, loop, &conf->front, advance, device, diag);
+	if (result)
+		device = uv_device_close(device);
+	*made = device;
+	return result;
+}
+
+void uv_device_start(struct uv_device *device)
+{
+	advance(device);
+}
+
+void uv_device_describe(const struct uv_device *device, char *text, size_t size)
+{
+	snprintf(text, size, "front-end %s, back-end %s", uv_end_name(device->front),
+		 uv_end_name(device->back));
+}
+
+static const char *state_name(const struct session *session, bool connected)
+{
+	for (unsigned int i = 0; session && i < WIRE_QUEUES_MAX; i++)
+		if (session->queues[i].started)
+			return "running";
+	return connected ? "connected" : "listening";
+}
+
+static uint64_t rss_kb(void)
+{
+	unsigned long long size = 0, resident = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	if (file) {
+		if (fscanf(file, "%llu %llu", &size, &resident) != 2)
+			resident = 0;
+		fclose(file);
+	}
+	return resident * (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
+}
+
+void uv_device_view(struct uv_device *device, struct view *view)
+{
+	const struct uv_relay *relay = device->relay;
+	const struct session *session = relay ? uv_relay_session(relay) : NULL;
+
+	device->shown = device->past;
+	if (session)
+		add_counts(&device->shown, session);
+	*view = (struct view){
+	    .state = state_name(session, relay != NULL),
+	    .session = session,
+	    .uptime_s = (double)(uv_hrtime() - device->started_ns) / 1e9,
+	    .frontend = {relay != NULL, uv_end_path(device->front),
+			 relay ? uv_relay_front_pid(relay) : 0},
+	    .backend = {session != NULL, uv_end_path(device->back),
+			relay ? uv_relay_back_pid(relay) : 0},
+	    .reconnects = device->connections ? device->connections - 1 : 0,
+	    .rss_kb = rss_kb(),
+	    .counts = &device->shown,
+	};
+}
+
+struct uv_device *uv_device_close(struct uv_device *device)
+{
+	if (!device)
+		return NULL;
+	end_relay(device);
+	uv_end_close(device->front);
+	uv_end_close(device->back);
+	free(device);
+	return NULL;
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "shell/uv_end.h"
+
+#include "shell/sock.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define RETRY_MS    100 /* between attempts to connect to a peer that is away */
+#define SOCKET_MODE 0600
+
+struct uv_end {
+	uv_loop_t *loop;
+	struct conf_end conf;
+	char name[160];
+	int listener; /* -1: none */
+	bool used;    /* the connected descriptor was handed out */
+	bool made;    /* the socket at path is ours to remove */
+	uv_poll_t poll;
+	uv_timer_t timer;
+	bool open; /* one of the two is on the loop */
+	void (*ready)(void *context);
+	void *context;
+};
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	struct uv_end *end = poll->data;
+
+	end->ready(end->context);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	struct uv_end *end = timer->data;
+
+	end->ready(end->context);
+}
+
+static int watch_listener(struct uv_end *end, struct diag *diag)
+{
+	int result = uv_poll_init(end->loop, &end->poll, end->listener);
+
+	if (result < 0)
+		return diag_set(diag, result, "%s: can not be polled: %s", end->name,
+				uv_strerror(result));
+	end->poll.data = end;
+	end->open = true;
+	return 0;
+}
+
+static int open_listen(struct uv_end *end, struct diag *diag)
+{
+	end->listener = sock_listen_anew(end->conf.path, SOCKET_MODE, diag);
+	if (end->listener < 0)
+		return end->listener;
+	end->made = true;
+	return watch_listener(end, diag);
+}
+
+static int watch_time(struct uv_end *end)
+{
+	uv_timer_init(end->loop, &end->timer);
+	end->timer.data = end;
+	end->open = true;
+	return 0;
+}
+
+static int open_fd(struct uv_end *end, struct diag *diag)
+{
+	int listening = sock_is_listening(end->conf.fd);
+
+	if (listening < 0)
+		return diag_set(diag, listening,
+				"descriptor %d: is no UNIX stream socket: pass one that is",
+				end->conf.fd);
+	if (!listening)
+		return watch_time(end);
+	end->listener = end->conf.fd;
+	return watch_listener(end, diag);
+}
+
+static int open_connect(struct uv_end *end, struct diag *diag)
+{
+	struct sockaddr_un address;
+
+	if (strlen(end->conf.path) >= sizeof(address.sun_path))
+		return diag_set(diag, -ENAMETOOLONG,
+				"%s: a socket path has at most %zu bytes: use a shorter one",
+				end->conf.path, sizeof(address.sun_path) - 1);
+	return watch_time(end);
+}
+
+int uv_end_open(struct uv_end **made, uv_loop_t *loop, const struct conf_end *conf,
+		void (*ready)(void *context), void *context, struct diag *diag)
+{
+	struct uv_end *end = calloc(1, sizeof(*end));
+	int result = -EINVAL;
+
+	if (!end)
+		return diag_set(diag, -ENOMEM, "no memory");
+	end->loop = loop;
+	end->conf = *conf;
+	end->listener = -1;
+	end->ready = ready;
+	end->context = context;
+	if (conf->path)
+		snprintf(end->name, sizeof(end->name), "%s", conf->path);
+	else
+		snprintf(end->name, sizeof(end->name), "descriptor %d", conf->fd);
+	if (conf->side == CONF_LISTEN)
+		result = open_listen(end, diag);
+	else if (conf->side == CONF_FD)
+		result = open_fd(end, diag);
+	else if (conf->side == CONF_CONNECT)
+		result = open_connect(end, diag);
+	if (result)
+		end = uv_end_close(end);
+	*made = end;
+	return result;
+}
+
+static bool alive(int fd)
+{
+	struct pollfd pollfd = {.fd = fd, .events = POLLRDHUP};
+
+	return poll(&pollfd, 1, 0) == 0;
+}
+
+/* Who waited in the backlog may have given up since: such a connection is no one. */
+static int accept_live(struct uv_end *end)
+{
+	int fd;
+
+	while ((fd = sock_accept(end->listener)) >= 0) {
+		if (alive(fd))
+			return fd;
+		close(fd);
+	}
+	return fd == -ECONNABORTED || fd == -EINTR ? -EAGAIN : fd;
+}
+
+int uv_end_get(struct uv_end *end, struct diag *diag)
+{
+	int fd;
+
+	if (end->listener >= 0) {
+		fd = accept_live(end);
+		if (fd < 0 && fd != -EAGAIN)
+			diag_set(diag, fd, "%s: can not accept: %s", end->name, strerror(-fd));
+		return fd;
+	}
+	if (end->conf.side == CONF_CONNECT)
+		return sock_connect(end->conf.path, diag);
+	if (end->used)
+		return diag_set(diag, -ENOENT, "%s: its one connection is over", end->name);
+	end->used = true;
+	return end->conf.fd;
+}
+
+void uv_end_watch(struct uv_end *end, bool on)
+{
+	if (end->listener >= 0) {
+		if (on)
+			uv_poll_start(&end->poll, UV_READABLE, on_readable);
+		else
+			uv_poll_stop(&end->poll);
+	} else if (on) {
+		/* A used descriptor has nothing to wait for: its owner asks again, and ends. */
+		uint64_t wait = end->conf.side == CONF_CONNECT ? RETRY_MS : 0;
+
+		uv_timer_start(&end->timer, on_timer, wait, RETRY_MS);
+	} else {
+		uv_timer_stop(&end->timer);
+	}
+}
+
+const char *uv_end_name(const struct uv_end *end)
+{
+	return end->name;
+}
+
+const char *uv_end_path(const struct uv_end *end)
+{
+	return end->conf.path;
+}
+
+static void on_close(uv_handle_t *handle)
+{
+	struct uv_end *end = handle->data;
+
+	if (end->listener >= 0)
+		close(end->listener);
+	free(end);
+}
+
+struct uv_end *uv_end_close(struct uv_end *end)
+{
+	if (!end)
+		return NULL;
+	if (end->made)
+		unlink(end->conf.path);
+	if (!end->open) {
+		if (end->listener >= 0)
+			close(end->listener);
+		free(end);
+		return NULL;
+	}
+	uv_close(end->listener >= 0 ? (uv_handle_t *)&end->poll : (uv_handle_t *)&end->timer,
+		 on_close);
+	return NULL;
+}

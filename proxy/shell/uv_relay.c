@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "shell/uv_relay.h"
+
+#include "shell/fds.h"
+#include "shell/log.h"
+#include "shell/sock.h"
+#include "shell/uv_port.h"
+#include "wire/print.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define QUEUED_MAX  64 /* messages waiting for one port before its sources are not read */
+#define SPIN_US     50
+#define WATCHDOG_MS 1000
+#define SLOW_NS     5000000000ull /* a request unanswered for so long is worth a line */
+#define LINE_BYTES  2048
+
+struct uv_relay {
+	uv_loop_t *loop;
+	struct uv_relay_names names;
+	const struct session_config *config;
+	const struct uv_relay_events *events;
+	void *context;
+	struct uv_port *ports[PORT_COUNT];
+	struct session *session; /* NULL: not begun */
+	pid_t front_pid, back_pid;
+	bool dispatching; /* effects are being carried out */
+	bool ended;       /* the session is over, the owner is told after that */
+	uv_timer_t watchdog;
+	uint64_t slow_told[2]; /* sent_ns of the request last told to be slow, by channel */
+	uv_idle_t spin;
+	uint64_t spin_until; /* ns */
+	unsigned int handles;
+};
+
+static void tell(struct uv_relay *relay, const char *event, json_t *data)
+{
+	char *text = json_dumps(data, JSON_COMPACT);
+
+	if (text)
+		relay->events->event(relay->context, event, text);
+	free(text);
+	json_decref(data);
+}
+
+/* The owner hears of the end once, and not while effects are carried out. */
+static void end(struct uv_relay *relay)
+{
+	bool told = relay->ended;
+
+	relay->ended = true;
+	for (unsigned int i = 0; i < PORT_COUNT; i++)
+		if (relay->ports[i])
+			uv_port_read(relay->ports[i], false);
+	if (!relay->dispatching && !told)
+		relay->events->ended(relay->context);
+}
+
+static bool is_front(enum session_port port)
+{
+	return port == PORT_FRONT_MAIN || port == PORT_FRONT_BACKEND;
+}
+
+static const char *name_of(const struct uv_relay *relay, enum session_port port)
+{
+	return is_front(port) ? relay->names.front : relay->names.back;
+}
+
+static int pid_of(const struct uv_relay *relay, enum session_port port)
+{
+	return (int)(is_front(port) ? relay->front_pid : relay->back_pid);
+}
+
+static void fault(struct uv_relay *relay, enum session_port port, const char *text)
+{
+	if (relay->ended)
+		return;
+	log_line(LEVEL_ERROR, "%s %s (pid %d): %s: the session is closed", session_port_name(port),
+		 name_of(relay, port), pid_of(relay, port), text);
+	tell(relay, "PEER_FAULT",
+	     json_pack("{s:s, s:s*}", "peer", session_port_name(port), "reason", text));
+	end(relay);
+}
+
+static enum session_port port_index(const struct uv_relay *relay, const struct uv_port *port)
+{
+	for (unsigned int i = 0; i < PORT_COUNT; i++)
+		if (relay->ports[i] == port)
+			return i;
+	return PORT_COUNT;
+}
+
+/* A port is read while there is room for what its messages cause. */
+static void update_reading(struct uv_relay *relay)
+{
+	static const enum session_port across[PORT_COUNT] = {
+	    [PORT_FRONT_MAIN] = PORT_BACK_MAIN,
+	    [PORT_BACK_MAIN] = PORT_FRONT_MAIN,
+	    [PORT_FRONT_BACKEND] = PORT_BACK_BACKEND,
+	    [PORT_BACK_BACKEND] = PORT_FRONT_BACKEND,
+	};
+
+	for (unsigned int i = 0; i < PORT_COUNT && !relay->ended; i++) {
+		struct uv_port *from = relay->ports[i], *to = relay->ports[across[i]];
+
+		if (from)
+			uv_port_read(from, session_wants(relay->session, i) &&
+					       uv_port_queued(from) < QUEUED_MAX &&
+					       (!to || uv_port_queued(to) < QUEUED_MAX));
+	}
+}
+
+static void close_backend_channel(struct uv_relay *relay)
+{
+	relay->ports[PORT_FRONT_BACKEND] = uv_port_close(relay->ports[PORT_FRONT_BACKEND]);
+	relay->ports[PORT_BACK_BACKEND] = uv_port_close(relay->ports[PORT_BACK_BACKEND]);
+}
+
+static void on_closed(struct uv_port *port, bool partial, void *context)
+{
+	struct uv_relay *relay = context;
+	enum session_port index = port_index(relay, port);
+	const char *where = partial ? " in the middle of a message" : "";
+
+	switch (index) {
+	case PORT_FRONT_BACKEND:
+	case PORT_BACK_BACKEND:
+		/* QEMU closes it alone after an error there and goes on with the main one. */
+		log_line(LEVEL_INFO, "%s closed its connection%s", session_port_name(index), where);
+		close_backend_channel(relay);
+		return;
+	case PORT_FRONT_MAIN:
+		log_line(partial ? LEVEL_WARN : LEVEL_INFO,
+			 "front-end %s (pid %d) closed its connection%s", name_of(relay, index),
+			 pid_of(relay, index), where);
+		break;
+	default:
+		log_line(LEVEL_ERROR,
+			 "back-end %s (pid %d) closed its connection%s: the front-end is let go",
+			 name_of(relay, index), pid_of(relay, index), where);
+		tell(relay, "BACKEND_LOST", json_pack("{s:i}", "pid", pid_of(relay, index)));
+		break;
+	}
+	end(relay);
+}
+
+static void on_fault(struct uv_port *port, const char *text, void *context)
+{
+	struct uv_relay *relay = context;
+
+	fault(relay, port_index(relay, port), text);
+}
+
+static void on_drained(struct uv_port *port, void *context)
+{
+	update_reading(context);
+}
+
+static void on_message(struct uv_port *port, struct wire_message *message, void *context);
+
+static const struct uv_port_events port_events = {
+    .message = on_message,
+    .closed = on_closed,
+    .fault = on_fault,
+    .drained = on_drained,
+};
+
+static void send_to(struct uv_relay *relay, enum session_port port, struct wire_message *message)
+{
+	if (relay->ports[port])
+		uv_port_send(relay->ports[port], message);
+	else
+		message_dispose(message); /* the back-end channel closed meanwhile */
+}
+
+/* EFFECT_SPLICE: the message goes on with a socket of ours in the place of the front-end's. */
+static void splice_channel(struct uv_relay *relay, struct wire_message *message)
+{
+	struct fd_entry *entry = &message->fds.entries[0];
+	struct uv_port *front, *back;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) {
+		fault(relay, PORT_FRONT_MAIN, "no socket is to be had for the back-end channel");
+		return;
+	}
+	front = uv_port_open(relay->loop, entry->fd, &port_events, relay);
+	back = uv_port_open(relay->loop, pair[0], &port_events, relay);
+	fds_look(entry, pair[1]);
+	close_backend_channel(relay);
+	relay->ports[PORT_FRONT_BACKEND] = front;
+	relay->ports[PORT_BACK_BACKEND] = back;
+	if (!front || !back)
+		fault(relay, PORT_FRONT_MAIN, "the socket of SET_BACKEND_REQ_FD can not be polled");
+}
+
+static void carry_out(struct uv_relay *relay, struct effect *effect)
+{
+	switch (effect->kind) {
+	case EFFECT_SPLICE:
+		splice_channel(relay, effect->message);
+		send_to(relay, effect->port, effect->message);
+		break;
+	case EFFECT_SEND:
+		send_to(relay, effect->port, effect->message);
+		break;
+	case EFFECT_DROP:
+		message_dispose(effect->message);
+		break;
+	case EFFECT_LOG:
+		log_line(effect->level, "%s", effect->text);
+		break;
+	case EFFECT_EVENT:
+		relay->events->event(relay->context, effect->event, effect->text);
+		break;
+	case EFFECT_FAULT:
+		fault(relay, effect->port, effect->text);
+		break;
+	}
+	session_effect_free(effect);
+}
+
+static void carry_out_all(struct uv_relay *relay)
+{
+	struct effect effect;
+
+	relay->dispatching = true;
+	while (session_take_effect(relay->session, &effect))
+		carry_out(relay, &effect);
+	if (relay->session->out_of_memory)
+		fault(relay, PORT_FRONT_MAIN, "no memory to serve it further");
+	relay->dispatching = false;
+	if (relay->ended)
+		relay->events->ended(relay->context);
+	else
+		update_reading(relay);
+}
+
+static void on_spin(uv_idle_t *idle)
+{
+	struct uv_relay *relay = idle->data;
+
+	if (uv_hrtime() > relay->spin_until)
+		uv_idle_stop(idle);
+}
+
+static void log_message(const struct uv_relay *relay, enum session_port port,
+			const struct wire_message *message)
+{
+	enum wire_channel channel =
+	    port == PORT_FRONT_MAIN || port == PORT_BACK_MAIN ? WIRE_MAIN : WIRE_BACKEND;
+	char text[LINE_BYTES];
+
+	wire_print(channel, session_device(relay->session), message, text, sizeof(text));
+	log_line(LEVEL_DEBUG, "from the %s: %s", session_port_name(port), text);
+}
+
+static void on_message(struct uv_port *port, struct wire_message *message, void *context)
+{
+	struct uv_relay *relay = context;
+	enum session_port index = port_index(relay, port);
+	uint64_t now = uv_hrtime();
+
+	if (log_wants(LEVEL_DEBUG))
+		log_message(relay, index, message);
+	relay->spin_until = now + SPIN_US * 1000ull;
+	uv_idle_start(&relay->spin, on_spin);
+	session_receive(relay->session, index, message, now);
+	carry_out_all(relay);
+}
+
+/* A back-end that does not answer freezes the whole guest: say which message it is. */
+static void on_watchdog(uv_timer_t *timer)
+{
+	struct uv_relay *relay = timer->data;
+	uint64_t now = uv_hrtime();
+
+	for (unsigned int channel = WIRE_MAIN; channel <= WIRE_BACKEND; channel++) {
+		const struct exchange_entry *oldest = session_oldest(relay->session, channel);
+		enum session_port port = channel == WIRE_MAIN ? PORT_BACK_MAIN : PORT_FRONT_BACKEND;
+		char name[WIRE_NAME_MAX];
+
+		if (!oldest || now - oldest->sent_ns < SLOW_NS ||
+		    relay->slow_told[channel] == oldest->sent_ns)
+			continue;
+		relay->slow_told[channel] = oldest->sent_ns;
+		log_line(LEVEL_WARN, "%s has no reply since %" PRIu64 " s from the %s %s (pid %d)",
+			 wire_name(channel, oldest->id, name),
+			 (now - oldest->sent_ns) / 1000000000u, session_port_name(port),
+			 name_of(relay, port), pid_of(relay, port));
+	}
+}
+
+struct uv_relay *uv_relay_open(uv_loop_t *loop, int front_fd, const struct uv_relay_names *names,
+			       const struct session_config *config,
+			       const struct uv_relay_events *events, void *context)
+{
+	struct uv_relay *relay = calloc(1, sizeof(*relay));
+
+	if (!relay) {
+		close(front_fd);
+		return NULL;
+	}
+	relay->loop = loop;
+	relay->names = *names;
+	relay->config = config;
+	relay->events = events;
+	relay->context = context;
+	relay->front_pid = sock_peer_pid(front_fd);
+	uv_timer_init(loop, &relay->watchdog);
+	uv_idle_init(loop, &relay->spin);
+	relay->watchdog.data = relay->spin.data = relay;
+	relay->handles = 2;
+	relay->ports[PORT_FRONT_MAIN] = uv_port_open(loop, front_fd, &port_events, relay);
+	if (!relay->ports[PORT_FRONT_MAIN])
+		return uv_relay_close(relay);
+	uv_port_read(relay->ports[PORT_FRONT_MAIN], false);
+	tell(relay, "FRONTEND_CONNECTED", json_pack("{s:i}", "pid", (int)relay->front_pid));
+	return relay;
+}
+
+bool uv_relay_begin(struct uv_relay *relay, int back_fd)
+{
+	relay->back_pid = sock_peer_pid(back_fd);
+	relay->ports[PORT_BACK_MAIN] = uv_port_open(relay->loop, back_fd, &port_events, relay);
+	relay->session = session_new(relay->config);
+	if (!relay->session || !relay->ports[PORT_BACK_MAIN]) {
+		log_line(LEVEL_ERROR,
+			 "no memory or descriptor to serve the front-end %s: it is let go",
+			 relay->names.front);
+		return false;
+	}
+	log_line(LEVEL_INFO, "front-end %s (pid %d) is connected to back-end %s (pid %d)",
+		 relay->names.front, (int)relay->front_pid, relay->names.back,
+		 (int)relay->back_pid);
+	tell(relay, "BACKEND_CONNECTED", json_pack("{s:i}", "pid", (int)relay->back_pid));
+	uv_timer_start(&relay->watchdog, on_watchdog, WATCHDOG_MS, WATCHDOG_MS);
+	update_reading(relay);
+	return true;
+}
+
+const struct session *uv_relay_session(const struct uv_relay *relay)
+{
+	return relay->session;
+}
+
+pid_t uv_relay_front_pid(const struct uv_relay *relay)
+{
+	return relay->front_pid;
+}
+
+pid_t uv_relay_back_pid(const struct uv_relay *relay)
+{
+	return relay->back_pid;
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+	struct uv_relay *relay = handle->data;
+
+	if (--relay->handles == 0)
+		free(relay);
+}
+
+struct uv_relay *uv_relay_close(struct uv_relay *relay)
+{
+	struct effect effect;
+
+	if (!relay)
+		return NULL;
+	for (unsigned int i = 0; i < PORT_COUNT; i++)
+		relay->ports[i] = uv_port_close(relay->ports[i]);
+	if (relay->session) {
+		session_end(relay->session);
+		while (session_take_effect(relay->session, &effect)) {
+			message_dispose(effect.message);
+			session_effect_free(&effect);
+		}
+		relay->session = session_free(relay->session);
+	}
+	uv_close((uv_handle_t *)&relay->watchdog, on_handle_closed);
+	uv_close((uv_handle_t *)&relay->spin, on_handle_closed);
+	return NULL;
+}

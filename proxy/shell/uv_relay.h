@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One session on the loop: the four sockets, and what the session decides.
+ *
+ * The relay carries out the effects of session/session.h. It begins with the
+ * front-end alone (nothing is read then, its end is noticed) and relays from
+ * uv_relay_begin() on.
+ *
+ * Bounds: a port is read only while whoever it talks to keeps up, so memory is
+ * bounded by a few messages a direction, and a peer that does not read makes
+ * only its own other end wait.
+ *
+ * After a message the loop spins for SPIN_US before it sleeps: control messages
+ * come in bursts in which one side waits for the other, and the wake-ups of a
+ * sleeping process cost more than everything else the daemon does with a
+ * message (docs/decisions/0002-spin-after-a-message.md). Idle, it sleeps.
+ *
+ * Control thread only.
+ */
+#pragma once
+
+#include "session/session.h"
+
+#include <sys/types.h>
+#include <uv.h>
+
+struct uv_relay;
+
+struct uv_relay_events {
+	/* The session is over; the relay is to be closed, which may be done here. */
+	void (*ended)(void *context);
+	/* For the followers of the control socket; `json` is an object. */
+	void (*event)(void *context, const char *name, const char *json);
+};
+
+struct uv_relay_names {
+	const char *front, *back; /* for the log: a path or "descriptor 5" */
+};
+
+/* Takes over the front-end's socket. NULL: no memory, or it can not be polled. */
+struct uv_relay *uv_relay_open(uv_loop_t *loop, int front_fd, const struct uv_relay_names *names,
+			       const struct session_config *config,
+			       const struct uv_relay_events *events, void *context);
+
+/* Takes over the back-end's socket and relays; false: the relay ends (it has said why). */
+bool uv_relay_begin(struct uv_relay *relay, int back_fd);
+
+/* NULL before uv_relay_begin(). */
+const struct session *uv_relay_session(const struct uv_relay *relay);
+pid_t uv_relay_front_pid(const struct uv_relay *relay);
+pid_t uv_relay_back_pid(const struct uv_relay *relay);
+
+/* Closes the sockets; frees itself when the loop has run on. No callback comes after. */
+struct uv_relay *uv_relay_close(struct uv_relay *relay);
