@@ -32,11 +32,12 @@ static void acknowledge(struct session *session, struct feature_set *set, enum w
 {
 	uint64_t value = bytes_load64(request->payload);
 	uint64_t passed = set->known ? value & set->shown : value;
+	uint64_t left_out = value & ~passed;
 	char names[NAMES_MAX];
 
-	if (value != passed && value != set->acked) {
-		wire_bits_print(space, session_device(session), value & ~passed, names,
-				sizeof(names));
+	/* Told once: the same comes again for each queue pair, and with LOG_ALL. */
+	if (left_out && left_out != (set->acked & ~set->passed)) {
+		wire_bits_print(space, session_device(session), left_out, names, sizeof(names));
 		stage_log(session, LEVEL_WARN,
 			  "the front-end acknowledged %s features it was not offered, they are "
 			  "left out: %s",
