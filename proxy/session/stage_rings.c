@@ -37,6 +37,25 @@ static enum stage_verdict enable(struct session *session, struct crossing *cross
 	return stage_acknowledge(session, crossing);
 }
 
+/* A reset disables every ring, also one whose enabling the back-end has not heard of yet. */
+static void disable_all(struct session *session)
+{
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+		session->queues[i].enabled = session->queues[i].enable_held = false;
+}
+
+/*
+ * Without bit 30 rings are enabled at once (specification "Ring states"), which
+ * overrides what was said before; Rust back-ends then take no SET_VRING_ENABLE.
+ */
+static void enable_all(struct session *session)
+{
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
+		session->queues[i].enabled = true;
+		session->queues[i].enable_held = false;
+	}
+}
+
 static void send_held_enables(struct session *session)
 {
 	bool acks = (session->agreement.protocol_acked & WIRE_BIT(WIRE_PF_REPLY_ACK)) != 0;
@@ -115,15 +134,12 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 		queue->has_err = crossing->message->fds.count != 0;
 		break;
 	case WIRE_SET_FEATURES:
-		/* Without bit 30 rings are enabled at once (specification "Ring states"). */
 		if (!(session->virtio.passed & WIRE_BIT(WIRE_F_PROTOCOL_FEATURES)))
-			for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
-				session->queues[i].enabled = true;
+			enable_all(session);
 		break;
 	case WIRE_RESET_DEVICE:
 	case WIRE_RESET_OWNER:
-		for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
-			session->queues[i].enabled = false;
+		disable_all(session);
 		break;
 	}
 	if (queue)
