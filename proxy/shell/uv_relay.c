@@ -14,7 +14,6 @@
 #include <unistd.h>
 
 #define QUEUED_MAX  64 /* messages waiting for one port before its sources are not read */
-#define SPIN_US     50
 #define WATCHDOG_MS 1000
 #define SLOW_NS     5000000000ull /* a request unanswered for so long is worth a line */
 #define LINE_BYTES  2048
@@ -32,9 +31,6 @@ struct uv_relay {
 	bool ended;       /* the session is over, the owner is told after that */
 	uv_timer_t watchdog;
 	uint64_t slow_told[2]; /* sent_ns of the request last told to be slow, by channel */
-	uv_idle_t spin;
-	uint64_t spin_until; /* ns */
-	unsigned int handles;
 };
 
 static void tell(struct uv_relay *relay, const char *event, json_t *data)
@@ -240,14 +236,6 @@ static void carry_out_all(struct uv_relay *relay)
 		update_reading(relay);
 }
 
-static void on_spin(uv_idle_t *idle)
-{
-	struct uv_relay *relay = idle->data;
-
-	if (uv_hrtime() > relay->spin_until)
-		uv_idle_stop(idle);
-}
-
 static void log_message(const struct uv_relay *relay, enum session_port port,
 			const struct wire_message *message)
 {
@@ -263,13 +251,10 @@ static void on_message(struct uv_port *port, struct wire_message *message, void 
 {
 	struct uv_relay *relay = context;
 	enum session_port index = port_index(relay, port);
-	uint64_t now = uv_hrtime();
 
 	if (log_wants(LEVEL_DEBUG))
 		log_message(relay, index, message);
-	relay->spin_until = now + SPIN_US * 1000ull;
-	uv_idle_start(&relay->spin, on_spin);
-	session_receive(relay->session, index, message, now);
+	session_receive(relay->session, index, message, uv_hrtime());
 	carry_out_all(relay);
 }
 
@@ -312,9 +297,7 @@ struct uv_relay *uv_relay_open(uv_loop_t *loop, int front_fd, const struct uv_re
 	relay->context = context;
 	relay->front_pid = sock_peer_pid(front_fd);
 	uv_timer_init(loop, &relay->watchdog);
-	uv_idle_init(loop, &relay->spin);
-	relay->watchdog.data = relay->spin.data = relay;
-	relay->handles = 2;
+	relay->watchdog.data = relay;
 	relay->ports[PORT_FRONT_MAIN] = uv_port_open(loop, front_fd, &port_events, relay);
 	if (!relay->ports[PORT_FRONT_MAIN])
 		return uv_relay_close(relay);
@@ -360,10 +343,7 @@ pid_t uv_relay_back_pid(const struct uv_relay *relay)
 
 static void on_handle_closed(uv_handle_t *handle)
 {
-	struct uv_relay *relay = handle->data;
-
-	if (--relay->handles == 0)
-		free(relay);
+	free(handle->data);
 }
 
 struct uv_relay *uv_relay_close(struct uv_relay *relay)
@@ -383,6 +363,5 @@ struct uv_relay *uv_relay_close(struct uv_relay *relay)
 		relay->session = session_free(relay->session);
 	}
 	uv_close((uv_handle_t *)&relay->watchdog, on_handle_closed);
-	uv_close((uv_handle_t *)&relay->spin, on_handle_closed);
 	return NULL;
 }

@@ -10,10 +10,8 @@
  * bounded by a few messages a direction, and a peer that does not read makes
  * only its own other end wait.
  *
- * After a message the loop spins for SPIN_US before it sleeps: control messages
- * come in bursts in which one side waits for the other, and the wake-ups of a
- * sleeping process cost more than everything else the daemon does with a
- * message (docs/decisions/0002-spin-after-a-message.md). Idle, it sleeps.
+ * The loop sleeps between messages. Spinning after each was tried and refused:
+ * docs/decisions/0002-no-spinning-for-control-messages.md.
  *
  * Control thread only.
  */
