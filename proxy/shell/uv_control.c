@@ -22,6 +22,7 @@
 
 struct uv_control {
 	uv_poll_t poll;
+	uv_pipe_t first;                 /* see open_spare() */
 	struct uv_control_server server; /* as the clients see it */
 	int fd;                          /* listening */
 	int spare; /* given up for a moment when descriptors run out, see accept_one() */
@@ -180,6 +181,24 @@ static int listen_at(struct uv_control *control, const char *path, struct diag *
 			strerror(-result));
 }
 
+static void on_handle_closed(uv_handle_t *handle)
+{
+	handle_closed(handle->data);
+}
+
+/*
+ * libuv keeps a spare descriptor from the first stream of a loop on. It is made
+ * to open it now: at the first client it would look like a leak to whoever
+ * counts the daemon's descriptors.
+ */
+static void open_spare(struct uv_control *control)
+{
+	uv_pipe_init(control->server.loop, &control->first, 0);
+	control->first.data = control;
+	control->handles++;
+	uv_close((uv_handle_t *)&control->first, on_handle_closed);
+}
+
 int uv_control_start(struct uv_control **control, uv_loop_t *loop, const char *path,
 		     command_fill fill, void *context, struct diag *diag)
 {
@@ -204,14 +223,10 @@ int uv_control_start(struct uv_control **control, uv_loop_t *loop, const char *p
 	ignore_sigpipe();
 	made->poll.data = made;
 	made->handles = 1;
+	open_spare(made);
 	uv_poll_start(&made->poll, UV_READABLE, on_connection);
 	*control = made;
 	return 0;
-}
-
-static void on_poll_closed(uv_handle_t *handle)
-{
-	handle_closed(handle->data);
 }
 
 void uv_control_stop(struct uv_control *control)
@@ -227,7 +242,7 @@ void uv_control_stop(struct uv_control *control)
 	for (unsigned int i = 0; i < CONTROL_CLIENTS_MAX; i++)
 		if (control->clients[i])
 			uv_control_client_close(control->clients[i]);
-	uv_close((uv_handle_t *)&control->poll, on_poll_closed);
+	uv_close((uv_handle_t *)&control->poll, on_handle_closed);
 	close(control->spare);
 	close(control->fd);
 }
