@@ -2,9 +2,10 @@
 /*
  * A hostile stream, cut anywhere, with descriptors on any piece.
  *
- * Input: pieces of {u8 length, u8 descriptors, bytes}. A piece of length 0
- * closes the connection. Held to: what comes out is the stream, cut at the
- * sizes its headers give; every descriptor ends in exactly one place, in order.
+ * Input: pieces of {u8 length, u8 descriptors, bytes}. Bit 7 of the second byte
+ * drops the connection when a message is whole and before it is taken. Held to: what comes out is
+ * the stream, cut at the sizes its headers give; every descriptor ends in exactly one place, in
+ * order.
  */
 #include "fuzz.h"
 
@@ -12,6 +13,7 @@
 
 #define FIRST_FD      5000
 #define PIECE_FDS_MAX 40u /* more than a set holds */
+#define DROP_WHOLE    0x80u
 
 struct world {
 	struct frame frame;
@@ -19,6 +21,7 @@ struct world {
 	int next_out;      /* the next that must come back */
 	uint32_t expected; /* bytes of the message being read */
 	uint8_t *stream;   /* those bytes */
+	bool drop_whole;
 };
 
 static void settle_fds(struct world *world, const struct fdset *fds)
@@ -79,6 +82,8 @@ static bool feed(struct world *world, struct fuzz_input *input, size_t size, str
 		return false;
 	}
 	FUZZ_CHECK(fds->count == 0);
+	if (result == FRAME_WHOLE && world->drop_whole)
+		return false;
 	if (result == FRAME_WHOLE)
 		check_whole(world);
 	else
@@ -89,8 +94,10 @@ static bool feed(struct world *world, struct fuzz_input *input, size_t size, str
 static bool piece(struct world *world, struct fuzz_input *input, struct fdset *left)
 {
 	size_t size = fuzz_byte(input);
+	uint8_t fds = fuzz_byte(input);
 
-	*left = bring_fds(world, fuzz_byte(input));
+	*left = bring_fds(world, fds & ~DROP_WHOLE);
+	world->drop_whole = (fds & DROP_WHOLE) != 0;
 	if (size > input->left)
 		size = input->left;
 	while (size) {
