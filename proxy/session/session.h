@@ -23,6 +23,9 @@
 #include "session/exchange.h"
 #include "session/offers.h"
 
+/* Bytes of a reply to SET_LOG_BASE (payloads.def, ANY_ACK). */
+#define SESSION_LOG_REPLY_MAX 16u
+
 /* The four sockets of a session, each named by who is at its other end. */
 enum session_port {
 	PORT_FRONT_MAIN,
@@ -90,9 +93,10 @@ struct session {
 	bool full_base_seen; /* the back-end gave a packed ring base of 32 bits */
 	bool announced;      /* a negotiation line was logged, for these acknowledgements: */
 	uint64_t announced_virtio, announced_protocol;
-	uint64_t queue_num;               /* GET_QUEUE_NUM, 0: not asked */
-	uint64_t mem_slots;               /* GET_MAX_MEM_SLOTS, 0: not asked */
-	uint32_t log_reply_size;          /* bytes of the back-end's reply to SET_LOG_BASE */
+	uint64_t queue_num;      /* GET_QUEUE_NUM, 0: not asked */
+	uint64_t mem_slots;      /* GET_MAX_MEM_SLOTS, 0: not asked */
+	uint32_t log_reply_size; /* bytes of the back-end's reply to SET_LOG_BASE: */
+	uint8_t log_reply[SESSION_LOG_REPLY_MAX];
 	uint64_t status;                  /* virtio device status as last set */
 	struct wire_message *held_status; /* SET_STATUS 0 waiting for the rings to stop */
 	struct queue_state queues[WIRE_QUEUES_MAX];

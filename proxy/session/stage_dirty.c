@@ -9,11 +9,20 @@
 #include "base/bytes.h"
 #include "session/effects.h"
 
+#include <string.h>
+
+/*
+ * The same bytes as the first time: back-ends differ (DPDK none, libvhost-user
+ * 8, rust-vmm 16), and the front-end took the first.
+ */
 static struct wire_message *repeat_reply(const struct session *session)
 {
-	if (session->log_reply_size == 0)
-		return wire_message_new(WIRE_SET_LOG_BASE, WIRE_VERSION | WIRE_FLAG_REPLY, 0);
-	return wire_reply_u64(WIRE_SET_LOG_BASE, 0);
+	struct wire_message *reply = wire_message_new(
+	    WIRE_SET_LOG_BASE, WIRE_VERSION | WIRE_FLAG_REPLY, session->log_reply_size);
+
+	if (reply)
+		memcpy(reply->payload, session->log_reply, session->log_reply_size);
+	return reply;
 }
 
 static enum stage_verdict set_base(struct session *session, struct crossing *crossing)
@@ -44,8 +53,12 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 
 static enum stage_verdict back_reply(struct session *session, struct crossing *crossing)
 {
-	if (crossing->message->header.id == WIRE_SET_LOG_BASE)
-		session->log_reply_size = crossing->message->header.size;
+	const struct wire_message *reply = crossing->message;
+
+	if (reply->header.id != WIRE_SET_LOG_BASE || reply->header.size > SESSION_LOG_REPLY_MAX)
+		return STAGE_PASS;
+	session->log_reply_size = reply->header.size;
+	memcpy(session->log_reply, reply->payload, reply->header.size);
 	return STAGE_PASS;
 }
 
