@@ -11,10 +11,19 @@ static bool same_place(const struct wire_region *a, const struct wire_region *b)
 	return a->gpa == b->gpa && a->size == b->size && a->uva == b->uva;
 }
 
-static struct region *find(struct regions *regions, const struct wire_region *at)
+static struct region *find(struct regions *regions, const struct wire_region *at, bool removed)
 {
 	for (unsigned int i = 0; i < regions->count; i++)
-		if (same_place(&regions->list[i].at, at))
+		if (regions->list[i].removed == removed && same_place(&regions->list[i].at, at))
+			return &regions->list[i];
+	return NULL;
+}
+
+/* The last, should a front-end give several the same address. */
+static struct region *find_address(struct regions *regions, uint64_t gpa, bool removed)
+{
+	for (unsigned int i = regions->count; i-- > 0;)
+		if (regions->list[i].removed == removed && regions->list[i].at.gpa == gpa)
 			return &regions->list[i];
 	return NULL;
 }
@@ -41,9 +50,9 @@ static void forget_removed(struct regions *regions, const struct wire_region *at
 
 int regions_add(struct regions *regions, const struct wire_region *at, const struct fd_entry *file)
 {
-	struct region *known = find(regions, at);
+	const struct region *known = find(regions, at, false);
 
-	if (known && !known->removed && known->at.mmap_offset == at->mmap_offset &&
+	if (known && known->at.mmap_offset == at->mmap_offset &&
 	    fd_entry_same_file(&known->file, file))
 		return REGIONS_REPEATED;
 	forget_removed(regions, at, regions->count == WIRE_SLOTS_MAX);
@@ -57,14 +66,32 @@ int regions_add(struct regions *regions, const struct wire_region *at, const str
 
 int regions_remove(struct regions *regions, const struct wire_region *at)
 {
-	struct region *known = find(regions, at);
+	struct region *known = find(regions, at, false);
 
 	if (!known)
-		return REGIONS_UNKNOWN;
-	if (known->removed)
-		return REGIONS_REPEATED;
+		return find(regions, at, true) ? REGIONS_REPEATED : REGIONS_UNKNOWN;
 	known->removed = true;
 	return REGIONS_NEW;
+}
+
+void regions_undo_add(struct regions *regions, uint64_t gpa)
+{
+	struct region *refused = find_address(regions, gpa, false);
+	const struct region *end = &regions->list[regions->count];
+
+	if (!refused)
+		return;
+	for (; refused + 1 < end; refused++)
+		refused[0] = refused[1];
+	regions->count--;
+}
+
+void regions_undo_remove(struct regions *regions, uint64_t gpa)
+{
+	struct region *refused = find_address(regions, gpa, true);
+
+	if (refused)
+		refused->removed = false;
 }
 
 unsigned int regions_live(const struct regions *regions)

@@ -42,6 +42,10 @@ int regions_add(struct regions *regions, const struct wire_region *at, const str
 /* The key is address, size and user address; the offset is ignored (QEMU sends 0). */
 int regions_remove(struct regions *regions, const struct wire_region *at);
 
+/* The back-end refused what was added or removed last at this address: it is as it was before. */
+void regions_undo_add(struct regions *regions, uint64_t gpa);
+void regions_undo_remove(struct regions *regions, uint64_t gpa);
+
 /* Regions in force. */
 unsigned int regions_live(const struct regions *regions);
 

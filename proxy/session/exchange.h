@@ -35,6 +35,7 @@ struct exchange_entry {
 	uint32_t id;
 	uint32_t flags;
 	int queue;                    /* ring of the request, -1: none */
+	uint64_t region;              /* guest address of the region it adds or removes */
 	struct wire_agreement agreed; /* when it was sent: decides the reply's layout */
 	uint64_t sent_ns;
 	struct wire_message *answer; /* EXCHANGE_ANSWERED only */

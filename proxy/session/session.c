@@ -114,6 +114,17 @@ static void send_due(struct session *session, enum wire_channel channel)
 		effects_send(session, requester, answer);
 }
 
+static uint64_t region_address(const struct crossing *crossing)
+{
+	const struct wire_message *message = crossing->message;
+
+	/* The 8-byte acknowledgement in postcopy has none. */
+	if (!crossing->row || crossing->row->payload != WIRE_PAYLOAD_MEM_REG ||
+	    message->header.size < wire_payload(WIRE_PAYLOAD_MEM_REG)->least)
+		return 0;
+	return wire_slot_region(message).gpa;
+}
+
 static struct exchange_entry entry_of(struct session *session, const struct crossing *crossing,
 				      enum exchange_origin origin)
 {
@@ -125,6 +136,7 @@ static struct exchange_entry entry_of(struct session *session, const struct cros
 	    .id = crossing->message->header.id,
 	    .flags = crossing->message->header.flags,
 	    .queue = crossing->row ? wire_queue_index(crossing->row, crossing->message) : -1,
+	    .region = region_address(crossing),
 	    .agreed = session->agreement,
 	    .sent_ns = session->now_ns,
 	};

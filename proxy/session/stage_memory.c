@@ -4,6 +4,7 @@
  */
 #include "session/stage.h"
 
+#include "base/bytes.h"
 #include "session/effects.h"
 
 #include <sys/types.h>
@@ -82,7 +83,26 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 	return STAGE_PASS;
 }
 
+/* What the back-end refused is not in force: asked again it is no repetition. */
+static enum stage_verdict back_reply(struct session *session, struct crossing *crossing)
+{
+	const struct wire_message *reply = crossing->message;
+
+	if (reply->header.size != sizeof(uint64_t) || bytes_load64(reply->payload) == 0)
+		return STAGE_PASS;
+	switch (reply->header.id) {
+	case WIRE_ADD_MEM_REG:
+		regions_undo_add(&session->regions, crossing->entry->region);
+		break;
+	case WIRE_REM_MEM_REG:
+		regions_undo_remove(&session->regions, crossing->entry->region);
+		break;
+	}
+	return STAGE_PASS;
+}
+
 const struct stage stage_memory = {
     .name = "memory",
     .front_request = front_request,
+    .back_reply = back_reply,
 };
