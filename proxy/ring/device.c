@@ -19,6 +19,14 @@ void device_deinit(struct device *device)
 		packed_device_deinit(&device->packed);
 }
 
+void device_move(struct device *device, const struct ring_areas *areas)
+{
+	if (device->format == RING_SPLIT)
+		split_device_move(&device->split, areas);
+	else
+		packed_device_move(&device->packed, areas);
+}
+
 int device_pop(struct device *device, const struct ring_memory *memory, struct ring_chain *chain,
 	       struct diag *diag)
 {

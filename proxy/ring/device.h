@@ -21,6 +21,7 @@ int device_init(struct device *device, enum ring_format format, const struct rin
 		unsigned int num, bool event_idx, bool indirect, uint32_t base, struct diag *diag);
 void device_deinit(struct device *device);
 
+void device_move(struct device *device, const struct ring_areas *areas);
 int device_pop(struct device *device, const struct ring_memory *memory, struct ring_chain *chain,
 	       struct diag *diag);
 /* Of the chain only `id` and `slots` are looked at. */

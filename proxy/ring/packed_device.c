@@ -43,6 +43,13 @@ void packed_device_deinit(struct packed_device *device)
 	device->given = NULL;
 }
 
+void packed_device_move(struct packed_device *device, const struct ring_areas *areas)
+{
+	device->desc = areas->desc;
+	device->driver_event = areas->driver;
+	device->device_event = areas->device;
+}
+
 /* In a packed ring's table the entries follow one another; NEXT and ids mean nothing there. */
 static int pop_table(const struct packed_device *device, const struct ring_memory *memory,
 		     const struct ring_packed_desc *head, struct ring_chain *chain,

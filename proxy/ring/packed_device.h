@@ -34,6 +34,9 @@ int packed_device_init(struct packed_device *device, const struct ring_areas *ar
 /* Frees the private memory; safe twice. */
 void packed_device_deinit(struct packed_device *device);
 
+/* The same ring, mapped elsewhere from now on; the areas are aligned as before. */
+void packed_device_move(struct packed_device *device, const struct ring_areas *areas);
+
 /* RING_OK with the chain filled, RING_EMPTY, or a fault. */
 int packed_device_pop(struct packed_device *device, const struct ring_memory *memory,
 		      struct ring_chain *chain, struct diag *diag);

@@ -54,6 +54,13 @@ void split_device_deinit(struct split_device *device)
 	device->given = NULL;
 }
 
+void split_device_move(struct split_device *device, const struct ring_areas *areas)
+{
+	device->desc = areas->desc;
+	device->avail = areas->driver;
+	device->used = areas->device;
+}
+
 static int add_entry(struct ring_chain *chain, const struct ring_desc *desc, struct diag *diag)
 {
 	return ring_chain_add(chain, desc->addr, desc->len, desc->flags & RING_DESC_WRITE, diag);

@@ -36,6 +36,9 @@ int split_device_init(struct split_device *device, const struct ring_areas *area
 /* Frees the private memory; safe twice. */
 void split_device_deinit(struct split_device *device);
 
+/* The same ring, mapped elsewhere from now on; the areas are aligned as before. */
+void split_device_move(struct split_device *device, const struct ring_areas *areas);
+
 /* RING_OK with the chain filled, RING_EMPTY, or a fault. */
 int split_device_pop(struct split_device *device, const struct ring_memory *memory,
 		     struct ring_chain *chain, struct diag *diag);

@@ -324,6 +324,33 @@ static void test_next_used_is_where_push_writes(void **state)
 	rig_free(rig);
 }
 
+static void test_a_moved_ring_goes_on_in_the_new_place(void **state)
+{
+	for (enum ring_format format = RING_SPLIT; format <= RING_PACKED; format++) {
+		uint32_t base = format == RING_PACKED ? RING_PACKED_BASE : 0;
+		const struct ring_buffer buffer = {.addr = 1, .len = 8, .writable = true};
+		struct rig *rig = rig_new(format, 4), *other = rig_new(format, 4);
+		struct driver driver;
+		struct device device;
+		struct ring_done done;
+
+		driver_init(&driver, format, &other->areas, 4, false, base, &rig->diag);
+		device_init(&device, format, &rig->areas, 4, false, true, base, &rig->diag);
+		driver_add(&driver, &buffer, 1, 9);
+		driver_publish(&driver);
+		device_move(&device, &other->areas);
+		assert_outcome(pop(rig, &device), RING_OK);
+		device_push(&device, &rig->chain, 8);
+		device_publish(&device);
+		assert_outcome(driver_take(&driver, &done, &rig->diag), RING_OK);
+		assert_int_equal(done.token, 9);
+		driver_deinit(&driver);
+		device_deinit(&device);
+		rig_free(rig);
+		rig_free(other);
+	}
+}
+
 /* Something comes between the last look and the wish to be woken: both ends must see it. */
 static void test_no_wake_up_is_lost_between_look_and_wish(void **state)
 {
