@@ -398,6 +398,7 @@ int main(void)
 	    cmocka_unit_test(test_packed_nested_table_and_id_in_flight),
 	    cmocka_unit_test(test_packed_refuses_slots_in_flight),
 	    cmocka_unit_test(test_packed_completions_are_seen_only_after_publish),
+	    cmocka_unit_test(test_a_moved_ring_goes_on_in_the_new_place),
 	    cmocka_unit_test(test_no_wake_up_is_lost_between_look_and_wish),
 	    cmocka_unit_test(test_next_used_is_where_push_writes),
 	};
