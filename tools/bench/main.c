@@ -13,6 +13,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define CONTROL_TURN 50u /* round trips on one socket before the next has its turn */
@@ -106,6 +107,15 @@ static bool get_memory(const struct options *options, struct report_socket *sock
 	return true;
 }
 
+/* A line that names the path already, as that of a failed connect, is not given it twice. */
+static void print_failure(const char *path, const struct diag *diag)
+{
+	bool named = strncmp(diag->text, path, strlen(path)) == 0;
+
+	fprintf(stderr, "vhost-ferry-bench: %s%s%s\n", named ? "" : path, named ? "" : ": ",
+		diag->text);
+}
+
 static int bench(const struct options *options)
 {
 	struct report_socket sockets[OPTIONS_SOCKETS_MAX] = {{.rounds = NULL}};
@@ -118,7 +128,7 @@ static int bench(const struct options *options)
 		fprintf(stderr, "vhost-ferry-bench: no memory for the figures\n");
 		result = EXIT_FAILURE;
 	} else if (measure(options, disks, sockets, &path, &diag)) {
-		fprintf(stderr, "vhost-ferry-bench: %s: %s\n", path, diag.text);
+		print_failure(path, &diag);
 		result = EXIT_FAILURE;
 	} else {
 		(options->json ? report_json : report_text)(options, sockets);
@@ -138,11 +148,14 @@ int main(int argc, const char **argv)
 	struct diag diag;
 	int result = options_parse(&options, argc, argv, &diag);
 
-	if (result == OPTIONS_DONE)
-		return EXIT_SUCCESS;
-	if (result) {
+	if (result == OPTIONS_RUN) {
+		result = bench(&options);
+	} else if (result == OPTIONS_DONE) {
+		result = EXIT_SUCCESS;
+	} else {
 		fprintf(stderr, "vhost-ferry-bench: %s\n", diag.text);
-		return EXIT_USAGE;
+		result = EXIT_USAGE;
 	}
-	return bench(&options);
+	options_free(&options);
+	return result;
 }

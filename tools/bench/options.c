@@ -11,6 +11,7 @@
 
 #define SECTOR             512u
 #define SIZE_MAX_BYTES     (1u << 20)
+#define UNSET              (-1.0)
 #define DIRECT_DESCRIPTORS 3u /* header, data, status */
 
 /* As they come from popt, before they are checked. */
@@ -56,8 +57,8 @@ static int choose(const char *option, const char *text, const char *const *names
 			return 0;
 		}
 	}
-	return diag_set(diag, -EINVAL, "--%s=%s: must be %s, %s%s%s", option, text, names[0],
-			names[1], count > 2 ? " or " : "", count > 2 ? names[2] : "");
+	return diag_set(diag, -EINVAL, "--%s=%s: must be %s%s%s or %s", option, text, names[0],
+			count > 2 ? ", " : "", count > 2 ? names[1] : "", names[count - 1]);
 }
 
 static int within(const char *option, long long value, long long least, long long most,
@@ -91,12 +92,13 @@ static int check_numbers(const struct raw *raw, struct diag *diag)
 	if (!result && raw->size % SECTOR)
 		result = diag_set(diag, -EINVAL, "--size=%d: must be a multiple of %u", raw->size,
 				  SECTOR);
-	if (!result && !(raw->seconds >= 0 && raw->seconds <= 1e6))
-		result = diag_set(diag, -EINVAL, "--seconds=%g: must be above 0", raw->seconds);
+	if (!result && raw->seconds != UNSET && !(raw->seconds >= 0.001 && raw->seconds <= 1e6))
+		result =
+		    diag_set(diag, -EINVAL, "--seconds=%g: must be 0.001 to 1000000", raw->seconds);
 	if (!result && !(raw->timeout >= 0.001 && raw->timeout <= 1e6))
 		result = diag_set(diag, -EINVAL, "--timeout=%g: must be 0.001 to 1000000 seconds",
 				  raw->timeout);
-	if (!result && raw->seconds > 0 && raw->requests > 0)
+	if (!result && raw->seconds != UNSET && raw->requests > 0)
 		result = diag_set(diag, -EINVAL,
 				  "--seconds and --requests both end a round: "
 				  "give one");
@@ -156,7 +158,7 @@ static int finish(struct options *options, const struct raw *raw, struct diag *d
 	options->size = (unsigned int)raw->size;
 	options->verify = raw->verify;
 	options->requests = (uint64_t)raw->requests;
-	options->seconds = raw->seconds > 0 || raw->requests > 0 ? raw->seconds : 2;
+	options->seconds = raw->seconds != UNSET ? raw->seconds : 2;
 	options->rounds = (unsigned int)raw->rounds;
 	options->poll_us = (unsigned int)raw->poll_us;
 	options->control_rounds = (unsigned int)raw->control_rounds;
@@ -165,22 +167,31 @@ static int finish(struct options *options, const struct raw *raw, struct diag *d
 	return check_together(options, raw->rw != NULL, diag);
 }
 
+void options_free(struct options *options)
+{
+	while (options->sockets > 0)
+		free(options->paths[--options->sockets]);
+}
+
 enum { OPTION_SOCKET = 1, OPTION_VERSION };
 
 static int add_socket(struct options *options, char *path, struct diag *diag)
 {
-	if (options->sockets == OPTIONS_SOCKETS_MAX)
-		return diag_set(diag, -EINVAL, "--socket-path=%s: at most %u sockets", path,
-				OPTIONS_SOCKETS_MAX);
+	if (options->sockets == OPTIONS_SOCKETS_MAX) {
+		diag_set(diag, -EINVAL, "--socket-path=%s: at most %u sockets", path,
+			 OPTIONS_SOCKETS_MAX);
+		free(path);
+		return -EINVAL;
+	}
 	options->paths[options->sockets++] = path;
 	return 0;
 }
 
 static int read_all(struct options *options, poptContext context, struct diag *diag)
 {
-	int option, result = 0;
+	int option = 0, result = 0;
 
-	while ((option = poptGetNextOpt(context)) > 0 && !result) {
+	while (!result && (option = poptGetNextOpt(context)) > 0) {
 		if (option == OPTION_VERSION) {
 			printf("vhost-ferry-bench %s\n", FERRY_VERSION);
 			return OPTIONS_DONE;
@@ -197,7 +208,6 @@ static int read_all(struct options *options, poptContext context, struct diag *d
 	return result;
 }
 
-/* The strings that popt hands out live as long as the program. */
 int options_parse(struct options *options, int argc, const char **argv, struct diag *diag)
 {
 	struct raw raw = {
@@ -207,6 +217,7 @@ int options_parse(struct options *options, int argc, const char **argv, struct d
 	    .size = 4096,
 	    .rounds = 3,
 	    .timeout = 10,
+	    .seconds = UNSET,
 	};
 	const struct poptOption table[] = {
 	    {"socket-path", 0, POPT_ARG_STRING, NULL, OPTION_SOCKET,

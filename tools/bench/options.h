@@ -26,7 +26,7 @@ enum options_want {
 #define OPTIONS_SOCKETS_MAX 16u
 
 struct options {
-	const char *paths[OPTIONS_SOCKETS_MAX];
+	char *paths[OPTIONS_SOCKETS_MAX]; /* owned */
 	unsigned int sockets;
 	enum ring_format format;
 	unsigned int queues;
@@ -53,5 +53,8 @@ enum options_result {
 
 /* -EINVAL with the line to print: bad usage. */
 int options_parse(struct options *options, int argc, const char **argv, struct diag *diag);
+
+/* Frees the paths; safe after a failed parse. */
+void options_free(struct options *options);
 
 const char *options_rw_name(enum options_rw rw);
