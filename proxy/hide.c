@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #define BITS 64u
 
@@ -12,28 +11,12 @@ struct match {
 	uint64_t virtio, protocol;
 };
 
-/* The bits a bare name has: those of the device when it is known, else of all. */
 static struct match find(enum wire_device device, const char *name)
 {
-	struct match match = {0};
-
-	for (unsigned int d = WIRE_DEVICE_UNKNOWN; d < WIRE_DEVICE_COUNT; d++) {
-		if (device != WIRE_DEVICE_UNKNOWN && d != WIRE_DEVICE_UNKNOWN && d != device)
-			continue;
-		for (unsigned int bit = 0; bit < BITS; bit++) {
-			const char *has = wire_bit_name(WIRE_SPACE_VIRTIO, d, bit);
-
-			if (has && strcasecmp(has, name) == 0)
-				match.virtio |= WIRE_BIT(bit);
-		}
-	}
-	for (unsigned int bit = 0; bit < BITS; bit++) {
-		const char *has = wire_bit_name(WIRE_SPACE_PROTOCOL, device, bit);
-
-		if (has && strcasecmp(has, name) == 0)
-			match.protocol |= WIRE_BIT(bit);
-	}
-	return match;
+	return (struct match){
+	    .virtio = wire_bits_named(WIRE_SPACE_VIRTIO, device, name),
+	    .protocol = wire_bits_named(WIRE_SPACE_PROTOCOL, device, name),
+	};
 }
 
 static int refuse_ambiguous(const struct match *match, const char *name, struct diag *diag)
@@ -59,11 +42,13 @@ static int parse_bare(struct offers *offers, enum wire_device device, const char
 	struct match match = find(device, name);
 	uint64_t all = match.virtio | match.protocol;
 
+	if (!all && name[0] >= '0' && name[0] <= '9')
+		return diag_set(diag, 1,
+				"--hide=%s: a number needs its kind: virtio:%s or protocol:%s",
+				name, name, name);
 	if (!all)
 		return diag_set(diag, 1,
-				"--hide=%s: no feature has this name; a number needs its kind: "
-				"virtio:%s or protocol:%s",
-				name, name, name);
+				"--hide=%s: no feature has this name: see vhost-ferry-probe", name);
 	if ((match.virtio && match.protocol) || (all & (all - 1)))
 		return refuse_ambiguous(&match, name, diag);
 	offers->hide_virtio |= match.virtio;

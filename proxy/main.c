@@ -212,14 +212,15 @@ int main(int argc, char **argv)
 	switch (conf_parse(&process.conf, argc, argv, &diag)) {
 	case CONF_USAGE:
 		fprintf(stderr, "vhost-ferry: %s\n", diag.text);
-		return EXIT_USAGE;
+		code = EXIT_USAGE;
+		break;
 	case CONF_DONE:
-		return EXIT_FINE;
+		code = EXIT_FINE;
+		break;
+	default:
+		log_open(process.conf.log_level, process.conf.log_json);
+		code = process.conf.print_capabilities ? print_capabilities() : run(&process);
 	}
-	if (process.conf.print_capabilities)
-		return print_capabilities();
-	log_open(process.conf.log_level, process.conf.log_json);
-	code = run(&process);
 	conf_free(&process.conf);
 	return code;
 }

@@ -113,16 +113,76 @@ static int bit_by_number(const char *name)
 	return (int)bit;
 }
 
+/* Another name in use for a bit, from other texts of the same specification. */
+static const struct {
+	enum wire_space space;
+	unsigned int bit;
+	const char *name;
+} aliases[] = {
+    {WIRE_SPACE_VIRTIO, WIRE_F_ACCESS_PLATFORM, "IOMMU_PLATFORM"},
+};
+
+static const char *without(const char *name, const char *prefix)
+{
+	size_t length = strlen(prefix);
+
+	return strncasecmp(name, prefix, length) == 0 ? name + length : name;
+}
+
+/* What the header files put before a name says which space it is of. */
+static bool of_space(const char *name, enum wire_space space)
+{
+	if (strncasecmp(name, "VHOST_USER_PROTOCOL_F_", 22) == 0)
+		return space == WIRE_SPACE_PROTOCOL;
+	return strncasecmp(name, "VIRTIO_", 7) != 0 || space == WIRE_SPACE_VIRTIO;
+}
+
+/* "VIRTIO_NET_F_MTU" is "MTU": what stands before _F_ is the header's, not the bit's. */
+static const char *plain(const char *name)
+{
+	const char *end = strcasestr(name, "_F_");
+
+	if (end && (strncasecmp(name, "VIRTIO_", 7) == 0 || strncasecmp(name, "VHOST_", 6) == 0))
+		return end + 3;
+	return name;
+}
+
+static bool has_name(const struct bit_row *row, const char *name)
+{
+	if (!of_space(name, row->space))
+		return false;
+	if (strcasecmp(row->name, name) == 0 || (row->old[0] && strcasecmp(row->old, name) == 0))
+		return true;
+	if (strcasecmp(without(plain(row->name), "RING_"), without(plain(name), "RING_")) == 0)
+		return true;
+	for (size_t i = 0; i < sizeof(aliases) / sizeof(aliases[0]); i++)
+		if (aliases[i].space == row->space && aliases[i].bit == row->bit &&
+		    strcasecmp(aliases[i].name, plain(name)) == 0)
+			return true;
+	return false;
+}
+
+uint64_t wire_bits_named(enum wire_space space, enum wire_device device, const char *name)
+{
+	uint64_t bits = 0;
+
+	for (size_t i = 0; i < ROW_COUNT; i++) {
+		const struct bit_row *row = &rows[i];
+
+		if (row->space != space || !has_name(row, name))
+			continue;
+		if (device == WIRE_DEVICE_UNKNOWN || row->device == WIRE_DEVICE_UNKNOWN ||
+		    row->device == device)
+			bits |= WIRE_BIT(row->bit);
+	}
+	return bits;
+}
+
 int wire_bit_by_name(enum wire_space space, const char *name)
 {
-	for (size_t i = 0; i < ROW_COUNT; i++) {
-		if (rows[i].space != space)
-			continue;
-		if (strcasecmp(rows[i].name, name) == 0)
+	for (size_t i = 0; i < ROW_COUNT; i++)
+		if (rows[i].space == space && has_name(&rows[i], name))
 			return (int)rows[i].bit;
-		if (rows[i].old[0] != '\0' && strcasecmp(rows[i].old, name) == 0)
-			return (int)rows[i].bit;
-	}
 	return bit_by_number(name);
 }
 

@@ -70,7 +70,14 @@ uint64_t wire_virtio_known(void);
 /* All protocol bits of the table. */
 uint64_t wire_protocol_known(void);
 
-/* A bit by name or number, any device's names taken; -1: none. */
+/*
+ * All bits that have this name, written as here, without RING_ or VHOST_F_, or
+ * as in the header files (VIRTIO_NET_F_MTU); any case. Names of other devices
+ * count only while `device` is unknown.
+ */
+uint64_t wire_bits_named(enum wire_space space, enum wire_device device, const char *name);
+
+/* A bit by such a name or by number, any device's names taken; -1: none. */
 int wire_bit_by_name(enum wire_space space, const char *name);
 
 /* Writes "A B bit52" to `text`; always terminated, cut with "..." when short. "none" for 0. */
