@@ -196,8 +196,8 @@ static int check_queue(const struct wire_row *row, const struct wire_agreement *
 			row->name, index, rings - 1);
 }
 
-static int check_flags(const struct wire_row *row, const struct wire_message *message,
-		       bool reply, struct diag *diag)
+static int check_flags(const struct wire_row *row, const struct wire_message *message, bool reply,
+		       struct diag *diag)
 {
 	if (message->header.flags & ~WIRE_FLAGS_KNOWN)
 		return diag_set(diag, WIRE_FAULT, "%s has flags 0x%x: only bits 0-3 exist",
