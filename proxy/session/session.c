@@ -284,6 +284,8 @@ static void receive_request(struct session *session, struct crossing *crossing)
 	if (result == WIRE_UNKNOWN) {
 		warn_unknown(session, crossing->from, crossing->message);
 		entry.expect = WIRE_EXPECT_PERHAPS;
+		if (crossing->from == PORT_FRONT_MAIN)
+			stage_state_release(session);
 	}
 	for (size_t i = 0; crossing->row && i < STAGE_COUNT; i++) {
 		stage_hook hook = crossing->from == PORT_FRONT_MAIN ? stages[i]->front_request

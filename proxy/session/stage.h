@@ -64,5 +64,8 @@ __attribute__((format(printf, 3, 4))) void stage_log(struct session *session, en
 __attribute__((format(printf, 3, 4))) void stage_event(struct session *session, const char *event,
 						       const char *format, ...);
 
+/* Sends a SET_STATUS that waits: what comes now, known or not, comes after it. */
+void stage_state_release(struct session *session);
+
 /* The ring a checked message is about; NULL: none. */
 struct queue_state *stage_queue(struct session *session, const struct crossing *crossing);

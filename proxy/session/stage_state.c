@@ -25,7 +25,7 @@ static bool any_started(const struct session *session)
 	return false;
 }
 
-static void release(struct session *session)
+void stage_state_release(struct session *session)
 {
 	if (session->held_status)
 		effects_send(session, PORT_BACK_MAIN, session->held_status);
@@ -46,7 +46,7 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 	uint32_t id = crossing->message->header.id;
 
 	if (id != WIRE_SET_VRING_ENABLE && id != WIRE_GET_VRING_BASE)
-		release(session);
+		stage_state_release(session);
 	switch (id) {
 	case WIRE_SET_STATUS:
 		return set_status(session, crossing);
@@ -76,7 +76,7 @@ static enum stage_verdict back_reply(struct session *session, struct crossing *c
 		started = queue->started;
 		queue->started = false;
 		if (!any_started(session))
-			release(session);
+			stage_state_release(session);
 		queue->started = started;
 		break;
 	}

@@ -61,6 +61,19 @@ static void test_status_0_goes_before_any_other_message_that_comes(void **state)
 	rig_end(rig);
 }
 
+static void test_status_0_goes_before_an_unknown_message_too(void **state)
+{
+	struct rig *rig = rig_agreed(ALL, ALL);
+
+	start(rig, 0);
+	rig_front(rig, status(0, 0));
+	rig_front(rig, wire_message_new(1000, WIRE_VERSION, 0));
+	rig_sent_id(rig, PORT_BACK_MAIN, WIRE_SET_STATUS);
+	rig_sent_id(rig, PORT_BACK_MAIN, 1000);
+	rig_nothing_more(rig);
+	rig_end(rig);
+}
+
 static void test_status_0_is_held_once_at_a_time(void **state)
 {
 	struct rig *rig = rig_agreed(ALL, ALL);
@@ -236,6 +249,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    T(test_status_0_waits_until_all_rings_are_stopped),
 	    T(test_status_0_goes_before_any_other_message_that_comes),
+	    T(test_status_0_goes_before_an_unknown_message_too),
 	    T(test_status_0_is_held_once_at_a_time),
 	    T(test_other_status_passes_and_so_does_0_where_nothing_runs_or_a_reply_is_due),
 	    T(test_a_held_status_is_dropped_with_the_session),
