@@ -142,6 +142,21 @@ static void test_pagefault_with_memory_slots_is_said_to_break(void **state)
 	assert_false(noted(&verdict.notes, "known to break"));
 }
 
+/* Seen with testpmd 22.11, iommu-support=1, in 5 of 5 runs (platform notes 4). */
+static void test_the_viommu_of_a_network_back_end_is_said_to_corrupt(void **state)
+{
+	struct verdict_facts facts = testpmd;
+	struct verdict verdict;
+
+	facts.features |= WIRE_BIT(WIRE_F_ACCESS_PLATFORM);
+	verdict = verdict_of(&facts, "viommu");
+	assert_true(verdict.has);
+	assert_true(noted(&verdict.notes, "iommu.strict=1"));
+	facts.device = WIRE_DEVICE_BLK;
+	verdict = verdict_of(&facts, "viommu");
+	assert_false(noted(&verdict.notes, "iommu.strict=1"));
+}
+
 static void test_a_host_without_any_way_to_userfaultfd_is_named_with_all_three(void **state)
 {
 	struct verdict_facts facts = storage_daemon;
