@@ -11,8 +11,8 @@ import subprocess
 
 PURE = set("""
 abort assert calloc free malloc realloc reallocarray strdup strndup
-memchr memcmp memcpy memmem memmove memset strcasecmp strcasestr strchr strcmp strcpy strlen strncasecmp
-strncmp strncpy strnlen strrchr strspn strcspn strstr strtok_r
+memchr memcmp memcpy memmem memmove memset strcasecmp strcasestr strchr strcmp strcpy strlen
+strncasecmp strncmp strncpy strnlen strrchr strspn strcspn strstr strtok_r
 snprintf vsnprintf asprintf vasprintf sscanf __isoc99_sscanf
 strtol strtoll strtoul strtoull strtod
 __isoc23_strtol strerror
