@@ -16,8 +16,8 @@ class Loss(PeerTest):
         mark = ferry.log.mark()
         backend.kill()
         ferry.check_idle()
-        told = [line for line in ferry.log.lines(mark) if "backend" in line]
-        self.assertTrue(told, "the log does not tell of the lost backend")
+        told = [line for line in ferry.log.lines(mark) if backend.socket in line]
+        self.assertTrue(told, "no line of the log names the lost backend")
         guest.kill()
         again = Qsd(self.rig, image=backend.image, socket_path=backend.socket)
         self.run_guest(QemuGuest(self.rig, 10, "blk", ferry.socket), ferry, queues=1)
