@@ -257,6 +257,7 @@ int main(void)
 	    cmocka_unit_test(test_a_network_device_needs_no_inflight_record),
 	    cmocka_unit_test(test_a_file_system_needs_device_state_which_nobody_can_add),
 	    cmocka_unit_test(test_pagefault_with_memory_slots_is_said_to_break),
+	    cmocka_unit_test(test_the_viommu_of_a_network_back_end_is_said_to_corrupt),
 	    cmocka_unit_test(test_a_host_without_any_way_to_userfaultfd_is_named_with_all_three),
 	    cmocka_unit_test(test_postcopy_is_blocked_by_what_blocks_precopy),
 	    cmocka_unit_test(test_no_capability_is_claimed_for_the_daemon_yet),

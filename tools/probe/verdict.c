@@ -130,7 +130,8 @@ static void explain_viommu(const struct verdict_facts *facts, struct verdict *ve
 				      "the others, even where no vIOMMU is used");
 	if (verdict->has && facts->device == WIRE_DEVICE_NET)
 		note(&verdict->notes,
-		     "known to corrupt frames with DPDK 22.11 and a guest that flushes lazily, as Linux does by default: boot the guest with iommu.strict=1");
+		     "known to corrupt frames with DPDK 22.11 and a guest that flushes lazily, as "
+		     "Linux does by default: boot the guest with iommu.strict=1");
 	if (!platform && facts->device == WIRE_DEVICE_NET)
 		note(&verdict->notes, "DPDK offers it when asked to: net_vhost with "
 				      "iommu-support=1, Open vSwitch with vhost-iommu-support");
