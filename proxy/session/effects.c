@@ -4,11 +4,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FIRST_SIZE 16
+/*
+ * What one message can bring about, and what ending a session gives up: every
+ * answer kept on both channels, a held request for each ring, and a few more.
+ * The place is there from the start, so that without memory no message, and no
+ * descriptor in it, is lost. Pages never used cost nothing.
+ */
+#define FIRST_SIZE (2 * EXCHANGE_MAX + WIRE_QUEUES_MAX + 64)
 
+bool effects_reserve(struct session *session)
+{
+	session->effects = calloc(FIRST_SIZE, sizeof(*session->effects));
+	session->effects_size = session->effects ? FIRST_SIZE : 0;
+	return session->effects != NULL;
+}
+
+/* Only for a shell that does not take what there is before it gives the next message. */
 static bool grow(struct session *session)
 {
-	unsigned int size = session->effects_size ? session->effects_size * 2 : FIRST_SIZE;
+	unsigned int size = session->effects_size * 2;
 	struct effect *grown = calloc(size, sizeof(*grown));
 
 	if (!grown) {
@@ -42,6 +56,8 @@ bool session_take_effect(struct session *session, struct effect *effect)
 	*effect = session->effects[session->effects_first];
 	session->effects_first = (session->effects_first + 1) % session->effects_size;
 	session->effects_count--;
+	if (session->effects_count == 0)
+		session->effects_first = 0;
 	return true;
 }
 

@@ -9,10 +9,10 @@
 
 #include <stdarg.h>
 
-/*
- * Adds the effect. Without memory the session is over (out_of_memory) and the
- * effect's message is lost with it: there is nothing it could be put into.
- */
+/* Makes room for all one message can bring about; false: no memory. */
+bool effects_reserve(struct session *session);
+
+/* Adds the effect. Within the room reserved this can not fail. */
 void effects_add(struct session *session, const struct effect *effect);
 
 /* NULL is allowed for the message: nothing is added. */

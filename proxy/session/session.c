@@ -45,6 +45,8 @@ struct session *session_new(const struct session_config *config)
 
 	if (!session)
 		return NULL;
+	if (!effects_reserve(session))
+		return session_free(session);
 	session->config = *config;
 	dirty_init(&session->dirty);
 	postcopy_init(&session->postcopy);
