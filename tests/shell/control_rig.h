@@ -125,6 +125,15 @@ static inline void assert_hears(struct rig *rig, int fd, const char *words)
 		fail_msg("'%s' is not in '%s'", words, text);
 }
 
+/* These words and no others. */
+static inline void assert_hears_just(struct rig *rig, int fd, const char *words)
+{
+	char text[8192];
+
+	assert_true(hear(rig, fd, text, sizeof(text)) > 0);
+	assert_string_equal(text, words);
+}
+
 static inline void assert_silent(struct rig *rig, int fd)
 {
 	char text[256];

@@ -31,9 +31,9 @@ static void test_a_line_may_come_in_pieces_and_several_at_once(void **state)
 		assert_silent(rig, fd);
 	}
 	say(rig, fd, "\n");
-	assert_hears(rig, fd, "{\"return\":{},\"id\":1}\n");
+	assert_hears_just(rig, fd, "{\"return\":{},\"id\":1}\n");
 	say(rig, fd, "{\"execute\":\"events\"}\n\n\r\n{\"execute\":\"events\",\"id\":2}\n");
-	assert_hears(rig, fd, "{\"return\":{}}\n{\"return\":{},\"id\":2}\n");
+	assert_hears_just(rig, fd, "{\"return\":{}}\n{\"return\":{},\"id\":2}\n");
 	close(fd);
 }
 
@@ -44,7 +44,7 @@ static void test_a_last_line_without_its_end_is_answered_before_the_end(void **s
 
 	say(rig, fd, "{\"execute\":\"events\"}");
 	shutdown(fd, SHUT_WR);
-	assert_hears(rig, fd, "{\"return\":{}}\n");
+	assert_hears_just(rig, fd, "{\"return\":{}}\n");
 	assert_gone(rig, fd);
 	close(fd);
 }
@@ -61,14 +61,16 @@ static void test_a_line_too_long_is_left_out_and_the_next_is_answered(void **sta
 	say(rig, fd, giant);
 	assert_hears(rig, fd, "longer than 65536 bytes");
 	assert_silent(rig, fd);
-	say(rig, fd, "\n{\"execute\":\"events\",\"id\":3}\n");
-	assert_hears(rig, fd, "{\"return\":{},\"id\":3}\n");
+	say(rig, fd, "its end\n{\"execute\":\"events\",\"id\":3}\n");
+	assert_hears_just(rig, fd, "{\"return\":{},\"id\":3}\n");
 	/* One that just fits is none of them. */
 	memset(giant, ' ', COMMAND_LINE_MAX);
 	memcpy(giant, "{\"execute\":\"events\"}", 20);
-	memcpy(giant + COMMAND_LINE_MAX, "\n", 2);
+	giant[COMMAND_LINE_MAX] = '\0';
 	say(rig, fd, giant);
-	assert_hears(rig, fd, "{\"return\":{}}\n");
+	assert_silent(rig, fd);
+	say(rig, fd, "\n");
+	assert_hears_just(rig, fd, "{\"return\":{}}\n");
 	free(giant);
 	close(fd);
 }

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -238,15 +239,17 @@ static void test_without_memory_the_answer_is_enomem_or_says_it_is_no_json(void 
 	static const char line[] = "{\"execute\":\"status\",\"id\":[\"x\"]}";
 	char *answer = NULL;
 	bool done = false;
+	int result;
 
 	json_set_alloc_funcs(failing_malloc, free);
 	for (int n = 0; !done && n < 10000; n++) {
 		allowed = n;
-		if (command_answer(line, strlen(line), fill, NULL, &answer))
-			continue;
+		result = command_answer(line, strlen(line), fill, NULL, &answer);
+		assert_int_equal(result, answer ? COMMAND_ANSWERED : -ENOMEM);
 		/* Once answered with everything there, no allocation was refused. */
-		done = allowed >= 0;
+		done = answer && allowed >= 0;
 		free(answer);
+		answer = NULL;
 	}
 	json_set_alloc_funcs(malloc, free);
 	assert_true(done);

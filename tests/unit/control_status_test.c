@@ -142,11 +142,20 @@ static void test_a_path_that_is_no_utf8_spoils_nothing(void **state)
 	json_decref(status);
 }
 
-static int allowed;
+static int allowed, live;
 
 static void *failing_malloc(size_t size)
 {
-	return allowed-- > 0 ? malloc(size) : NULL;
+	void *memory = allowed-- > 0 ? malloc(size) : NULL;
+
+	live += memory != NULL;
+	return memory;
+}
+
+static void counting_free(void *memory)
+{
+	live -= memory != NULL;
+	free(memory);
 }
 
 /* Every allocation of every object fails once. */
@@ -160,18 +169,21 @@ static void test_without_memory_there_is_no_object_and_nothing_leaks(void **stat
 
 	set_up_ring(rig, 0);
 	view = view_of(rig->session);
-	json_set_alloc_funcs(failing_malloc, free);
+	json_set_alloc_funcs(failing_malloc, counting_free);
 	for (size_t i = 0; i < sizeof(makers) / sizeof(makers[0]); i++) {
 		json_t *object = NULL;
 
 		for (int n = 0; !object && n < 10000; n++) {
 			allowed = n;
 			object = makers[i](&view);
-			if (!object)
-				assert_true(allowed < 0);
+			if (object)
+				continue;
+			assert_true(allowed < 0);
+			assert_int_equal(live, 0);
 		}
 		assert_non_null(object);
 		json_decref(object);
+		assert_int_equal(live, 0);
 	}
 	json_set_alloc_funcs(malloc, free);
 	rig_end(rig);
