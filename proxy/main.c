@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "conf.h"
+#include "shell/conf.h"
 #include "shell/interpose.h"
 #include "shell/log.h"
 #include "shell/notify.h"

@@ -21,7 +21,7 @@
 #include "mem/regions.h"
 #include "postcopy/phase.h"
 #include "session/exchange.h"
-#include "session/offers.h"
+#include "wire/offers.h"
 
 /* Bytes of a reply to SET_LOG_BASE (payloads.def, ANY_ACK). */
 #define SESSION_LOG_REPLY_MAX 16u
@@ -103,6 +103,8 @@ struct session {
 	struct regions regions;
 	struct dirty dirty;
 	struct postcopy postcopy;
+	struct wire_message *postcopy_table; /* the back-end's answer, for the further pairs */
+	unsigned int postcopy_pairs;         /* of those that still wait for it */
 	struct iotlb_counts iotlb;
 	struct exchange exchange[2]; /* by wire_channel */
 	/* by wire_channel, wire_direction and id; unknown ids at the last place */

@@ -2,7 +2,7 @@
 /*
  * What is offered, acknowledged and passed on.
  *
- * Invariant: the front-end is shown only what session/offers.h lets through,
+ * Invariant: the front-end is shown only what wire/offers.h lets through,
  * and the back-end is told only bits it offered and the front-end was shown:
  * QEMU's blk and fs devices acknowledge bits they never asked the back-end
  * about (protocol notes 3.2), which DPDK and Rust back-ends refuse.

@@ -12,7 +12,7 @@
 #pragma once
 
 #include "base/diag.h"
-#include "conf.h"
+#include "shell/conf.h"
 #include "control/view.h"
 
 #include <uv.h>

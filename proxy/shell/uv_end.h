@@ -9,7 +9,7 @@
 #pragma once
 
 #include "base/diag.h"
-#include "conf.h"
+#include "shell/conf.h"
 
 #include <uv.h>
 

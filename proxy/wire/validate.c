@@ -27,8 +27,9 @@ static const struct variant {
     /* The newest specification still has SET_LOG_BASE as a plain u64 without LOG_SHMFD. */
     {WIRE_SET_LOG_BASE, 8, WHEN_NO_LOG_SHMFD},
     {WIRE_ADD_MEM_REG, 8, WHEN_LISTENING},
-    /* QEMU acknowledges with id 0 when no region had changed. */
+    /* QEMU acknowledges with id 0, or that of the last removal, when no region had changed. */
     {WIRE_NONE, 8, WHEN_LISTENING},
+    {WIRE_REM_MEM_REG, 8, WHEN_LISTENING},
     /* QEMU forgets the size of GET_SHARED_OBJECT (protocol notes 2.3). */
     {WIRE_GET_SHARED_OBJECT, 0, WHEN_ALWAYS},
 };

@@ -49,7 +49,7 @@ class Layers(Tree):
                              ("proxy/session/a.c", '"ring/r.h"'),
                              ("proxy/session/a.c", '"logging/d.h"'),
                              ("proxy/shell/a.c", '"session/s.h"'), ("proxy/shell/a.c", "<uv.h>"),
-                             ("proxy/main.c", "<uv.h>"), ("proxy/main.c", '"conf.h"'),
+                             ("proxy/main.c", "<uv.h>"), ("proxy/main.c", '"shell/conf.h"'),
                              ("tools/x/a.c", '"shell/s.h"'), ("tools/x/a.c", '"x/a.h"')):
             with self.subTest(path + header):
                 self.assertEqual(self.include(path, header), [])

@@ -82,6 +82,14 @@ static void test_a_reply_to_nothing_is_refused(void **state)
 
 	assert_false(exchange_match(&exchange, 1, &entry, &oldest));
 	assert_null(oldest);
+	/* Nor does what was answered stay where a second reply could find it. */
+	push_asked(&exchange, 2);
+	push_asked(&exchange, 1);
+	assert_true(match(&exchange, 2));
+	assert_true(match(&exchange, 1));
+	assert_false(match(&exchange, 1));
+	exchange.first = 0;
+	assert_false(match(&exchange, 2));
 }
 
 static void test_what_was_perhaps_answered_is_passed_over_by_the_next_reply(void **state)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "hide.h"
+#include "wire/hide.h"
 
 #include <stdio.h>
 #include <stdlib.h>

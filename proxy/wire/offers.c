@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "session/offers.h"
+#include "wire/offers.h"
 
 #include <stddef.h>
 

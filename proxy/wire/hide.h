@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/diag.h"
-#include "session/offers.h"
+#include "wire/offers.h"
 
 /*
  * Adds the bits of "virtio:34,RING_PACKED,protocol:CONFIG" to `offers`. A bare

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "conf.h"
+#include "shell/conf.h"
 
-#include "hide.h"
+#include "wire/hide.h"
 
 #include <popt.h>
 #include <stdio.h>
