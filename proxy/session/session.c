@@ -67,6 +67,8 @@ void session_end(struct session *session)
 	session->faulted = true;
 	effects_drop(session, session->held_status);
 	session->held_status = NULL;
+	effects_drop(session, session->postcopy_table);
+	session->postcopy_table = NULL;
 	forget_exchange(session, WIRE_MAIN);
 	forget_exchange(session, WIRE_BACKEND);
 }
