@@ -10,6 +10,7 @@
 /* The read-back after the run stays short: 65536 blocks of 4 KiB are 256 MiB. */
 #define VERIFY_BLOCKS_MAX 65536u
 #define POLL_SLICE_MS     100
+#define CALL_GRACE_MS     1000
 #define POLLS_FIXED       2u /* main channel, back-end channel */
 #define NS                1e9
 
@@ -141,6 +142,25 @@ static int check_age(const struct disk *disk, struct diag *diag)
 	return 0;
 }
 
+/*
+ * Nothing woke us for a while. A completion that is there all the same, asked
+ * for and without its call even a second later, is a lost wake-up: with a guest
+ * in our place it would hang for good.
+ */
+static int check_calls(const struct disk *disk, struct diag *diag)
+{
+	for (unsigned int i = 0; i < disk->options->queues; i++) {
+		struct queue *queue = &disk->queues[i];
+		struct pollfd call = {.fd = queue->ring.call, .events = POLLIN};
+
+		if (driver_calls(&queue->driver, true) && poll(&call, 1, CALL_GRACE_MS) == 0)
+			return diag_set(diag, -EPROTO,
+					"queue %u: a request was completed and no call came for it",
+					i);
+	}
+	return check_age(disk, diag);
+}
+
 /* What poll() found, apart from calls. */
 static int look_around(struct disk *disk, struct diag *diag)
 {
@@ -196,7 +216,7 @@ static int sleep_until_call(struct disk *disk, struct diag *diag)
 			    read(disk->polls[i].fd, &value, sizeof(value)) < 0 && errno != EAGAIN)
 				return diag_set(diag, -errno, "can not read a call: %s",
 						strerror(errno));
-		result = n > 0 ? look_around(disk, diag) : check_age(disk, diag);
+		result = n > 0 ? look_around(disk, diag) : check_calls(disk, diag);
 	}
 	ask_for_calls(disk, false);
 	return result;

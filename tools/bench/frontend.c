@@ -2,6 +2,7 @@
 #include "bench/frontend.h"
 
 #include "base/bytes.h"
+#include "bench/offers.h"
 #include "shell/fds.h"
 #include "wire/features.h"
 
@@ -18,29 +19,6 @@
 #define STATUS_FEATURES_OK 0x8u
 #define STATUS_RUNNING     0xfu
 #define NO_LIMIT           0xffffffffu
-
-/* The bits of each device type by name: DEVICE_F_BLK_RO. */
-enum device_bit {
-#define VIRTIO_BIT(bit, name)
-#define DEVICE_BIT(device, bit, name) DEVICE_F_##device##_##name = bit,
-#define PROTOCOL_BIT(bit, name, old)
-#include "wire/features.def"
-#undef VIRTIO_BIT
-#undef DEVICE_BIT
-#undef PROTOCOL_BIT
-};
-
-#define BLK_BITS                                                                                   \
-	(WIRE_BIT(DEVICE_F_BLK_SIZE_MAX) | WIRE_BIT(DEVICE_F_BLK_SEG_MAX) |                        \
-	 WIRE_BIT(DEVICE_F_BLK_BLK_SIZE) | WIRE_BIT(DEVICE_F_BLK_FLUSH) |                          \
-	 WIRE_BIT(DEVICE_F_BLK_MQ) | WIRE_BIT(DEVICE_F_BLK_RO))
-
-/* What this front-end acts upon. */
-#define PROTOCOL_BITS                                                                              \
-	(WIRE_BIT(WIRE_PF_MQ) | WIRE_BIT(WIRE_PF_LOG_SHMFD) | WIRE_BIT(WIRE_PF_REPLY_ACK) |        \
-	 WIRE_BIT(WIRE_PF_BACKEND_REQ) | WIRE_BIT(WIRE_PF_CONFIG) |                                \
-	 WIRE_BIT(WIRE_PF_INFLIGHT_SHMFD) | WIRE_BIT(WIRE_PF_CONFIGURE_MEM_SLOTS) |                \
-	 WIRE_BIT(WIRE_PF_STATUS))
 
 static bool speaks(const struct frontend *frontend, enum wire_protocol_bit bit)
 {
@@ -92,60 +70,22 @@ static int ask(struct frontend *frontend, uint32_t id, uint64_t *value, struct d
 	return client_call_u64(&frontend->client, wire_request(id, 0), value, diag);
 }
 
-static int want_bit(struct frontend *frontend, enum options_want want, unsigned int bit,
-		    struct diag *diag)
-{
-	bool offered = (frontend->offered >> bit) & 1;
-
-	if (want == OPTIONS_ON && !offered)
-		return diag_set(diag, -ENOTSUP, "the back-end does not offer %s (bit %u)",
-				wire_bit_name(WIRE_SPACE_VIRTIO, WIRE_DEVICE_BLK, bit), bit);
-	if (want != OPTIONS_OFF && offered)
-		frontend->acked |= WIRE_BIT(bit);
-	return 0;
-}
-
-static int choose_features(struct frontend *frontend, const struct options *options,
-			   struct diag *diag)
-{
-	enum options_want packed = options->format == RING_PACKED ? OPTIONS_ON : OPTIONS_OFF;
-	int result;
-
-	frontend->acked = frontend->offered & (BLK_BITS | WIRE_BIT(WIRE_F_PROTOCOL_FEATURES));
-	result = want_bit(frontend, OPTIONS_ON, WIRE_F_PROTOCOL_FEATURES, diag);
-	if (!result)
-		result = want_bit(frontend, OPTIONS_ON, WIRE_F_VERSION_1, diag);
-	if (!result)
-		result = want_bit(frontend, packed, WIRE_F_RING_PACKED, diag);
-	if (!result)
-		result = want_bit(frontend, options->event_idx, WIRE_F_RING_EVENT_IDX, diag);
-	if (!result)
-		result = want_bit(frontend, options->indirect, WIRE_F_RING_INDIRECT_DESC, diag);
-	if (!result && options->rw != OPTIONS_READ && frontend_has(frontend, DEVICE_F_BLK_RO))
-		result = diag_set(diag, -EROFS, "the disk is read-only (RO, bit %u): use --rw=read",
-				  DEVICE_F_BLK_RO);
-	return result;
-}
-
 static int negotiate(struct frontend *frontend, const struct options *options, struct diag *diag)
 {
 	uint64_t offered = 0, queues = 1;
 	int result = ask(frontend, WIRE_GET_FEATURES, &frontend->offered, diag);
 
 	if (!result)
-		result = choose_features(frontend, options, diag);
+		result = offers_virtio(frontend->offered, options, &frontend->acked, diag);
 	if (!result)
 		result = ask(frontend, WIRE_GET_PROTOCOL_FEATURES, &offered, diag);
 	if (result)
 		return result;
-	if (!(offered & WIRE_BIT(WIRE_PF_CONFIG)))
-		return diag_set(
-		    diag, -ENOTSUP,
-		    "the back-end does not offer CONFIG (protocol bit %u): it is no blk device",
-		    WIRE_PF_CONFIG);
-	frontend->protocol = offered & PROTOCOL_BITS;
-	result = tell(frontend, wire_request_u64(WIRE_SET_PROTOCOL_FEATURES, 0, frontend->protocol),
-		      diag);
+	result = offers_protocol(offered, &frontend->protocol, diag);
+	if (!result)
+		result =
+		    tell(frontend,
+			 wire_request_u64(WIRE_SET_PROTOCOL_FEATURES, 0, frontend->protocol), diag);
 	if (!result && speaks(frontend, WIRE_PF_MQ))
 		result = ask(frontend, WIRE_GET_QUEUE_NUM, &queues, diag);
 	if (!result && speaks(frontend, WIRE_PF_CONFIGURE_MEM_SLOTS))
@@ -195,11 +135,11 @@ static int read_config(struct frontend *frontend, struct diag *diag)
 	} else {
 		frontend->capacity = bytes_load64(reply->payload + CONFIG_HEADER);
 		frontend->segment_bytes =
-		    frontend_has(frontend, DEVICE_F_BLK_SIZE_MAX) ? config_u32(reply, 8) : NO_LIMIT;
+		    frontend_has(frontend, OFFERS_BLK_SIZE_MAX) ? config_u32(reply, 8) : NO_LIMIT;
 		frontend->segments =
-		    frontend_has(frontend, DEVICE_F_BLK_SEG_MAX) ? config_u32(reply, 12) : NO_LIMIT;
+		    frontend_has(frontend, OFFERS_BLK_SEG_MAX) ? config_u32(reply, 12) : NO_LIMIT;
 		frontend->block_bytes =
-		    frontend_has(frontend, DEVICE_F_BLK_BLK_SIZE) ? config_u32(reply, 20) : 512;
+		    frontend_has(frontend, OFFERS_BLK_BLK_SIZE) ? config_u32(reply, 20) : 512;
 	}
 	message_dispose(reply);
 	return result;
