@@ -324,66 +324,6 @@ static void test_next_used_is_where_push_writes(void **state)
 	rig_free(rig);
 }
 
-static void test_a_moved_ring_goes_on_in_the_new_place(void **state)
-{
-	for (enum ring_format format = RING_SPLIT; format <= RING_PACKED; format++) {
-		uint32_t base = format == RING_PACKED ? RING_PACKED_BASE : 0;
-		const struct ring_buffer buffer = {.addr = 1, .len = 8, .writable = true};
-		struct rig *rig = rig_new(format, 4), *other = rig_new(format, 4);
-		struct driver driver;
-		struct device device;
-		struct ring_done done;
-
-		driver_init(&driver, format, &other->areas, 4, false, base, &rig->diag);
-		device_init(&device, format, &rig->areas, 4, false, true, base, &rig->diag);
-		driver_add(&driver, &buffer, 1, 9);
-		driver_publish(&driver);
-		device_move(&device, &other->areas);
-		assert_outcome(pop(rig, &device), RING_OK);
-		device_push(&device, &rig->chain, 8);
-		device_publish(&device);
-		assert_outcome(driver_take(&driver, &done, &rig->diag), RING_OK);
-		assert_int_equal(done.token, 9);
-		driver_deinit(&driver);
-		device_deinit(&device);
-		rig_free(rig);
-		rig_free(other);
-	}
-}
-
-/* Something comes between the last look and the wish to be woken: both ends must see it. */
-static void test_no_wake_up_is_lost_between_look_and_wish(void **state)
-{
-	for (unsigned int mix = 0; mix < 4; mix++) {
-		enum ring_format format = mix & 1 ? RING_PACKED : RING_SPLIT;
-		uint32_t base = format == RING_PACKED ? RING_PACKED_BASE : 0;
-		const struct ring_buffer buffer = {.addr = 1, .len = 8, .writable = true};
-		struct rig *rig = rig_new(format, 4);
-		struct ring_done done;
-		struct driver driver;
-		struct device device;
-
-		driver_init(&driver, format, &rig->areas, 4, mix & 2, base, &rig->diag);
-		device_init(&device, format, &rig->areas, 4, mix & 2, true, base, &rig->diag);
-		assert_outcome(pop(rig, &device), RING_EMPTY);
-		driver_add(&driver, &buffer, 1, 1);
-		driver_publish(&driver);
-		assert_true(device_kicks(&device, true));
-		assert_outcome(pop(rig, &device), RING_OK);
-		assert_false(device_kicks(&device, true));
-		assert_outcome(driver_take(&driver, &done, &rig->diag), RING_EMPTY);
-		assert_false(driver_calls(&driver, true));
-		device_push(&device, &rig->chain, 8);
-		device_publish(&device);
-		assert_true(device_call_wanted(&device));
-		assert_false(device_call_wanted(&device));
-		assert_true(driver_calls(&driver, true));
-		driver_deinit(&driver);
-		device_deinit(&device);
-		rig_free(rig);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -398,8 +338,6 @@ int main(void)
 	    cmocka_unit_test(test_packed_nested_table_and_id_in_flight),
 	    cmocka_unit_test(test_packed_refuses_slots_in_flight),
 	    cmocka_unit_test(test_packed_completions_are_seen_only_after_publish),
-	    cmocka_unit_test(test_a_moved_ring_goes_on_in_the_new_place),
-	    cmocka_unit_test(test_no_wake_up_is_lost_between_look_and_wish),
 	    cmocka_unit_test(test_next_used_is_where_push_writes),
 	};
 

@@ -266,7 +266,8 @@ static int announce(struct server *server, struct diag *diag)
 		return 0;
 	server->announced = true;
 	return client_send(&server->backend,
-			   wire_request(WIRE_BACKEND_CONFIG_CHANGE_MSG, WIRE_FLAG_NEED_REPLY), diag);
+			   wire_request(WIRE_BACKEND_CONFIG_CHANGE_MSG, WIRE_FLAG_NEED_REPLY),
+			   diag);
 }
 
 /* rust-vmm refuses it before bit 30 is acknowledged (protocol notes 7.4). */
