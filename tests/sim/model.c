@@ -12,16 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct wire_message *sim_copy(const struct wire_message *message)
-{
-	struct wire_message *copy =
-	    wire_message_new(message->header.id, message->header.flags, message->header.size);
-
-	memcpy(copy->payload, message->payload, message->header.size);
-	copy->fds = message->fds;
-	return copy;
-}
-
 void model_init(struct model *model, const struct session *session)
 {
 	memset(model, 0, sizeof(*model));
@@ -36,6 +26,7 @@ void model_clear(struct model *model)
 		for (unsigned int i = 0; i < model->count[channel]; i++)
 			wire_message_free(model->pending[channel][i].answer);
 	wire_message_free(model->held_status);
+	wire_message_free(model->table);
 }
 
 static void expect(struct model *model, enum session_port port, struct wire_message *copy)
@@ -198,6 +189,28 @@ static bool status_held(struct model *model, const struct wire_message *message)
 	return true;
 }
 
+static void forget_table(struct model *model)
+{
+	model->table = wire_message_free(model->table);
+	model->pairs = 0;
+}
+
+/* Rule: a further pair that listened gets the table's answer again, after its SET_FEATURES. */
+static void further_pairs(struct model *model, uint32_t id)
+{
+	bool listening = model->session->agreement.postcopy_listening;
+
+	if (id == WIRE_POSTCOPY_END || (id == WIRE_POSTCOPY_LISTEN && !listening))
+		forget_table(model);
+	else if (id == WIRE_POSTCOPY_LISTEN)
+		model->pairs++;
+	if (id != WIRE_SET_FEATURES || !model->table || !model->pairs ||
+	    model->session->postcopy.sm.state != POSTCOPY_ACKED)
+		return;
+	model->pairs--;
+	expect(model, PORT_FRONT_MAIN, sim_copy(model->table));
+}
+
 /* Whether a rule keeps the message from the back-end. */
 static bool kept(struct model *model, const struct wire_message *message)
 {
@@ -298,6 +311,7 @@ static void front_request(struct model *model, const struct wire_message *messag
 	remember(model, WIRE_MAIN, EXCHANGE_PEER, message, NULL);
 	expect(model, PORT_BACK_MAIN, copy);
 	passed(model, copy);
+	further_pairs(model, id);
 }
 
 /* The rules that change a reply of the back-end's. */
@@ -320,6 +334,13 @@ static void reply_changes(struct model *model, const struct pending *asked,
 	case WIRE_SET_LOG_BASE:
 		model->log_reply_size = copy->header.size;
 		memcpy(model->log_reply, copy->payload, copy->header.size);
+		break;
+	case WIRE_SET_MEM_TABLE:
+		if (!asked->agreed.postcopy_listening ||
+		    !model->session->agreement.postcopy_listening)
+			break;
+		wire_message_free(model->table);
+		model->table = sim_copy(copy);
 		break;
 	case WIRE_GET_VRING_BASE:
 		if (!any_started(model, asked->ring))

@@ -12,6 +12,16 @@
 #define SLOT_SIZE   0x200000ull
 #define LEGAL_TRIES 64
 
+struct wire_message *sim_copy(const struct wire_message *message)
+{
+	struct wire_message *copy =
+	    wire_message_new(message->header.id, message->header.flags, message->header.size);
+
+	memcpy(copy->payload, message->payload, message->header.size);
+	copy->fds = message->fds;
+	return copy;
+}
+
 static void renumber(struct wire_message *message, unsigned int count, uint64_t inode)
 {
 	message->fds.count = 0;

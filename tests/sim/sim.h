@@ -51,7 +51,9 @@ struct model {
 	struct wire_message *held_status;
 	enum slot_state slots[SIM_SLOTS];
 	uint64_t slot_file[SIM_SLOTS];
-	uint64_t log_file; /* 0: none */
+	uint64_t log_file;          /* 0: none */
+	struct wire_message *table; /* the answer to postcopy's memory table */
+	unsigned int pairs;         /* that still read it */
 	bool log_answered;
 	uint32_t log_reply_size;
 	uint8_t log_reply[SESSION_LOG_REPLY_MAX];
