@@ -37,8 +37,12 @@ class Ferry(Child):
         argv = [program(), f"--control={self.control}"]
         for name, value in options.items():
             argv.append(f"--{name.replace('_', '-')}={value}")
-        # A sanitizer's report must not be lost among the lines of the log.
-        env = {"ASAN_OPTIONS": "abort_on_error=1", "UBSAN_OPTIONS": "halt_on_error=1"}
+        # A sanitizer's report must not be lost among the lines of the log. The
+        # quarantine of freed memory would look like growth.
+        env = {
+            "ASAN_OPTIONS": "abort_on_error=1:quarantine_size_mb=0:thread_local_quarantine_size_kb=0",
+            "UBSAN_OPTIONS": "halt_on_error=1",
+        }
         super().__init__(rig, "ferry", argv, env=env, pass_fds=pass_fds)
         self.socket = str(
             options.get("socket_path")

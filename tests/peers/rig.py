@@ -74,6 +74,9 @@ class Rig:
     def add(self, part):
         self._parts.append(part)
 
+    def parts(self):
+        return list(self._parts)
+
     def part_name(self, name):
         """The name, with a number from the second part of that name on."""
         count = self._names.get(name, 0) + 1
@@ -115,10 +118,18 @@ class PeerTest(unittest.TestCase):
         # failure is known, and before the parts are ended.
         with Rig() as self.rig:
             before = _problems(result)
+            self.addCleanup(self.stop_ferries)
             outcome = super().run(result)
             if _problems(result) > before:
                 self.rig.print_logs()
         return outcome
+
+    def stop_ferries(self):
+        """Every daemon that still runs has to end well at SIGTERM, whatever
+        is connected; a leak checker's report shows in its exit code."""
+        for part in self.rig.parts():
+            if isinstance(part, Ferry) and part.alive():
+                part.stop()
 
     def need_ferry(self):
         if not wanted():
