@@ -12,9 +12,9 @@
 #include <stdbool.h>
 
 struct client {
-	int fd; /* -1: closed */
+	int fd;                    /* -1: closed */
 	enum wire_channel channel; /* whose names to use in diagnostics */
-	int timeout_ms; /* for one send or receive */
+	int timeout_ms;            /* for one send or receive */
 	struct frame frame;
 };
 
