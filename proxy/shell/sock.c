@@ -4,6 +4,7 @@
 #include "shell/fds.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -177,6 +178,22 @@ static ssize_t receive_some(int fd, uint8_t *at, size_t size, struct fdset *fds,
 	return got;
 }
 
+/* The kernel gave fewer descriptors than were sent; they come with a header's first byte. */
+static int refuse_cut(const struct frame *frame, size_t got, struct diag *diag)
+{
+	char what[32] = "a message";
+	struct wire_header header;
+
+	if (!frame->message && frame->have + got == WIRE_HEADER_SIZE) {
+		wire_header_decode(frame->header, &header);
+		snprintf(what, sizeof(what), "message id %u", header.id);
+	}
+	return diag_set(diag, SOCK_FAULT,
+			"%s: the kernel cut its descriptors (MSG_CTRUNC): more than %d came, or "
+			"this process has too many open",
+			what, FDSET_MAX);
+}
+
 static int receive_step(int fd, struct frame *frame, struct diag *diag)
 {
 	struct fdset fds = {.count = 0};
@@ -197,10 +214,7 @@ static int receive_step(int fd, struct frame *frame, struct diag *diag)
 		return (int)got;
 	if (truncated) {
 		fds_close(&fds);
-		return diag_set(diag, SOCK_FAULT,
-				"the kernel cut the descriptors of a message (MSG_CTRUNC): more "
-				"than %d came, or this process has too many open",
-				FDSET_MAX);
+		return refuse_cut(frame, (size_t)got, diag);
 	}
 	result = frame_got(frame, (size_t)got, &fds, diag);
 	fds_close(&fds);

@@ -197,8 +197,13 @@ void rig_start(struct rig *rig, const char *more)
 		     *more ? " " : "", more);
 }
 
-/* A pidfd would be nicer; waitpid() has no time limit, so the end of stderr comes first. */
 int daemon_end(struct daemon *daemon, int signal)
+{
+	return daemon_end_log(daemon, signal, NULL, 0);
+}
+
+/* waitpid() has no time limit: the end of its stderr is waited for first. */
+int daemon_end_log(struct daemon *daemon, int signal, char *log, size_t size)
 {
 	struct timespec until;
 	int status, late = 0;
@@ -221,6 +226,8 @@ int daemon_end(struct daemon *daemon, int signal)
 		fail_msg("the daemon did not end; its log:\n%s", daemon->log);
 	if (WIFEXITED(status) && WEXITSTATUS(status) > 2)
 		print_message("%s\n", daemon->log);
+	if (log)
+		snprintf(log, size, "%s", daemon->log);
 	free(daemon->log);
 	daemon->log = NULL;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);

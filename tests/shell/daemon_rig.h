@@ -18,7 +18,9 @@
 #include <cmocka.h>
 #include <sys/types.h>
 
-#define RIG_MS    20000 /* the longest wait for anything */
+#ifndef RIG_MS
+#define RIG_MS 20000 /* the longest wait for anything */
+#endif
 #define RIG_PATH  108
 #define RIG_QUIET 300 /* ms without progress after which a flood counts as stuck */
 
@@ -74,6 +76,8 @@ __attribute__((format(printf, 2, 3))) void daemon_start(struct daemon *daemon, c
 void rig_start(struct rig *rig, const char *more);
 /* Waits for its end, of itself or after `signal` (0: none); its exit code, -N: signal N. */
 int daemon_end(struct daemon *daemon, int signal);
+/* The same, and all that it wrote to its stderr. */
+int daemon_end_log(struct daemon *daemon, int signal, char *log, size_t size);
 
 /* How often `text` is in the log from `from` on. */
 unsigned int daemon_count(struct daemon *daemon, size_t from, const char *text);
