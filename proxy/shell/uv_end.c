@@ -11,7 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define RETRY_MS    100 /* between attempts to connect to a peer that is away */
+#define RETRY_MS    100 /* between attempts to reach a peer that is away, or to accept one */
 #define SOCKET_MODE 0600
 
 struct uv_end {
@@ -23,7 +23,8 @@ struct uv_end {
 	bool made;    /* the socket at path is ours to remove */
 	uv_poll_t poll;
 	uv_timer_t timer;
-	bool open; /* one of the two is on the loop */
+	unsigned int handles; /* of the two on the loop */
+	int refused;          /* why the last accept failed, 0: it did not */
 	void (*ready)(void *context);
 	void *context;
 };
@@ -42,6 +43,14 @@ static void on_timer(uv_timer_t *timer)
 	end->ready(end->context);
 }
 
+static int watch_time(struct uv_end *end)
+{
+	uv_timer_init(end->loop, &end->timer);
+	end->timer.data = end;
+	end->handles++;
+	return 0;
+}
+
 static int watch_listener(struct uv_end *end, struct diag *diag)
 {
 	int result = uv_poll_init(end->loop, &end->poll, end->listener);
@@ -50,8 +59,8 @@ static int watch_listener(struct uv_end *end, struct diag *diag)
 		return diag_set(diag, result, "%s: can not be polled: %s", end->name,
 				uv_strerror(result));
 	end->poll.data = end;
-	end->open = true;
-	return 0;
+	end->handles++;
+	return watch_time(end);
 }
 
 static int open_listen(struct uv_end *end, struct diag *diag)
@@ -61,14 +70,6 @@ static int open_listen(struct uv_end *end, struct diag *diag)
 		return end->listener;
 	end->made = true;
 	return watch_listener(end, diag);
-}
-
-static int watch_time(struct uv_end *end)
-{
-	uv_timer_init(end->loop, &end->timer);
-	end->timer.data = end;
-	end->open = true;
-	return 0;
 }
 
 static int open_fd(struct uv_end *end, struct diag *diag)
@@ -145,16 +146,23 @@ static int accept_live(struct uv_end *end)
 	return fd == -ECONNABORTED || fd == -EINTR ? -EAGAIN : fd;
 }
 
+/* Out of descriptors, say: told once, while the connection waits in the backlog. */
+static int accept_or_say(struct uv_end *end, struct diag *diag)
+{
+	int fd = accept_live(end), before = end->refused;
+
+	end->refused = fd < 0 && fd != -EAGAIN ? fd : 0;
+	if (!end->refused)
+		return fd;
+	if (end->refused == before)
+		return -EAGAIN;
+	return diag_set(diag, fd, "%s: can not accept: %s", end->name, strerror(-fd));
+}
+
 int uv_end_get(struct uv_end *end, struct diag *diag)
 {
-	int fd;
-
-	if (end->listener >= 0) {
-		fd = accept_live(end);
-		if (fd < 0 && fd != -EAGAIN)
-			diag_set(diag, fd, "%s: can not accept: %s", end->name, strerror(-fd));
-		return fd;
-	}
+	if (end->listener >= 0)
+		return accept_or_say(end, diag);
 	if (end->conf.side == CONF_CONNECT)
 		return sock_connect(end->conf.path, diag);
 	if (end->used)
@@ -165,19 +173,20 @@ int uv_end_get(struct uv_end *end, struct diag *diag)
 
 void uv_end_watch(struct uv_end *end, bool on)
 {
-	if (end->listener >= 0) {
-		if (on)
-			uv_poll_start(&end->poll, UV_READABLE, on_readable);
-		else
-			uv_poll_stop(&end->poll);
-	} else if (on) {
-		/* A used descriptor has nothing to wait for: its owner asks again, and ends. */
-		uint64_t wait = end->conf.side == CONF_CONNECT ? RETRY_MS : 0;
+	/* A used descriptor has nothing to wait for: its owner asks again, and ends. */
+	uint64_t wait = end->conf.side == CONF_CONNECT || end->refused ? RETRY_MS : 0;
+	bool poll = end->listener >= 0;
+	/* What can not be accepted stays readable: the loop would never sleep. */
+	bool timed = !poll || end->refused;
 
+	if (poll && on && !timed)
+		uv_poll_start(&end->poll, UV_READABLE, on_readable);
+	else if (poll)
+		uv_poll_stop(&end->poll);
+	if (on && timed)
 		uv_timer_start(&end->timer, on_timer, wait, RETRY_MS);
-	} else {
+	else
 		uv_timer_stop(&end->timer);
-	}
 }
 
 const char *uv_end_name(const struct uv_end *end)
@@ -194,6 +203,8 @@ static void on_close(uv_handle_t *handle)
 {
 	struct uv_end *end = handle->data;
 
+	if (--end->handles > 0)
+		return;
 	if (end->listener >= 0)
 		close(end->listener);
 	free(end);
@@ -205,13 +216,14 @@ struct uv_end *uv_end_close(struct uv_end *end)
 		return NULL;
 	if (end->made)
 		unlink(end->conf.path);
-	if (!end->open) {
+	if (!end->handles) {
 		if (end->listener >= 0)
 			close(end->listener);
 		free(end);
 		return NULL;
 	}
-	uv_close(end->listener >= 0 ? (uv_handle_t *)&end->poll : (uv_handle_t *)&end->timer,
-		 on_close);
+	if (end->listener >= 0)
+		uv_close((uv_handle_t *)&end->poll, on_close);
+	uv_close((uv_handle_t *)&end->timer, on_close);
 	return NULL;
 }
