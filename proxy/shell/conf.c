@@ -165,8 +165,23 @@ static int set_path(char **to, const char *option, const char *value, struct dia
 {
 	if (*value == '\0')
 		return usage(diag, option, value, "is no path: give one");
-	free(*to);
+	if (*to)
+		return usage(diag, option, value, "the option was given already: give it once");
 	*to = strdup(value);
+	return CONF_OK;
+}
+
+/* Given again, the lists add up. */
+static int add_hidden(char **list, const char *value, struct diag *diag)
+{
+	char *longer = NULL;
+
+	if (*value == '\0')
+		return usage(diag, "hide", value, "is no list: give features by name or number");
+	if (asprintf(&longer, "%s%s%s", *list ? *list : "", *list ? "," : "", value) < 0)
+		return diag_set(diag, CONF_USAGE, "--hide=%s: no memory", value);
+	free(*list);
+	*list = longer;
 	return CONF_OK;
 }
 
@@ -204,7 +219,7 @@ static int set_option(struct conf *conf, int option, char *value, char **hide, s
 	case OPT_DEVICE:
 		return set_device(conf, value, diag);
 	case OPT_HIDE:
-		return set_path(hide, "hide", value, diag);
+		return add_hidden(hide, value, diag);
 	case OPT_CONTROL:
 		return set_path(&conf->control, "control", value, diag);
 	case OPT_LOG_LEVEL:
