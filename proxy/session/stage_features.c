@@ -54,13 +54,19 @@ static void forget(struct session *session)
 	session->agreement.virtio_acked = 0;
 }
 
-/* An index the device can not have: twice the queue number where it may count pairs (net). */
+/*
+ * An index the device can not have. The number counts all rings of a disk, pairs
+ * of a network device, and with some back-ends only the request rings of scsi,
+ * which has two more.
+ */
 static void limit_rings(struct session *session)
 {
 	uint64_t rings = session->queue_num;
 
-	if (session_device(session) != WIRE_DEVICE_BLK)
-		rings *= 2;
+	if (rings > WIRE_QUEUES_MAX)
+		rings = WIRE_QUEUES_MAX;
+	if (rings && session_device(session) != WIRE_DEVICE_BLK)
+		rings = rings > 2 ? rings * 2 : rings + 2;
 	session->agreement.rings = rings > WIRE_QUEUES_MAX ? WIRE_QUEUES_MAX : (unsigned int)rings;
 }
 
