@@ -21,10 +21,14 @@ int driver_init(struct driver *driver, enum ring_format format, const struct rin
 		unsigned int num, bool event_idx, uint32_t base, struct diag *diag);
 void driver_deinit(struct driver *driver);
 
+/* VIRTIO_F_IN_ORDER was agreed; before the first add(). */
+void driver_in_order(struct driver *driver);
+
 int driver_add(struct driver *driver, const struct ring_buffer *buffers, unsigned int count,
 	       uint64_t token);
 int driver_add_table(struct driver *driver, uint64_t addr, uint32_t len, uint32_t writable,
 		     uint64_t token);
+int driver_add_chain(struct driver *driver, const struct ring_chain *chain, uint64_t token);
 uint32_t driver_table(const struct driver *driver, void *table, const struct ring_buffer *buffers,
 		      unsigned int count);
 void driver_publish(struct driver *driver);
@@ -34,6 +38,9 @@ bool driver_calls(struct driver *driver, bool wanted);
 
 /* Chains added and not taken. */
 unsigned int driver_chains(const struct driver *driver);
+
+/* Descriptors free for add(). */
+unsigned int driver_free(const struct driver *driver);
 
 /* What GET_VRING_BASE must answer once all that was added is taken. */
 uint32_t driver_base(const struct driver *driver);

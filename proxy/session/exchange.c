@@ -34,15 +34,29 @@ void exchange_push(struct exchange *exchange, const struct exchange_entry *entry
 	exchange->count++;
 }
 
+/* Requests passed over are forgotten; answers of our own keep their places. */
+static void drop_through(struct exchange *exchange, unsigned int place)
+{
+	unsigned int to = place + 1;
+
+	for (unsigned int i = place; i-- > 0;)
+		if (at(exchange, i)->origin == EXCHANGE_ANSWERED)
+			*at(exchange, --to) = *at(exchange, i);
+	drop_first(exchange, to);
+}
+
 bool exchange_match(struct exchange *exchange, uint32_t id, struct exchange_entry *entry,
 		    const struct exchange_entry **oldest)
 {
 	for (unsigned int i = 0; i < exchange->count; i++) {
 		struct exchange_entry *candidate = at(exchange, i);
 
-		if (candidate->origin != EXCHANGE_ANSWERED && candidate->id == id) {
+		/* The back-end knows nothing of it. */
+		if (candidate->origin == EXCHANGE_ANSWERED)
+			continue;
+		if (candidate->id == id) {
 			*entry = *candidate;
-			drop_first(exchange, i + 1);
+			drop_through(exchange, i);
 			return true;
 		}
 		if (candidate->expect != WIRE_EXPECT_PERHAPS)
@@ -50,6 +64,20 @@ bool exchange_match(struct exchange *exchange, uint32_t id, struct exchange_entr
 	}
 	if (oldest)
 		*oldest = exchange_oldest(exchange);
+	return false;
+}
+
+bool exchange_fill(struct exchange *exchange, uint32_t id, int queue, struct wire_message *answer)
+{
+	for (unsigned int i = 0; i < exchange->count; i++) {
+		struct exchange_entry *candidate = at(exchange, i);
+
+		if (candidate->origin != EXCHANGE_ANSWERED || candidate->answer ||
+		    candidate->id != id || candidate->queue != queue)
+			continue;
+		candidate->answer = answer;
+		return true;
+	}
 	return false;
 }
 
@@ -69,6 +97,8 @@ struct wire_message *exchange_due(struct exchange *exchange)
 		if (candidate->origin == EXCHANGE_ANSWERED) {
 			struct wire_message *answer = candidate->answer;
 
+			if (!answer)
+				return NULL;
 			take_out(exchange, i);
 			return answer;
 		}

@@ -38,7 +38,7 @@ struct exchange_entry {
 	uint64_t region;              /* guest address of the region it adds or removes */
 	struct wire_agreement agreed; /* when it was sent: decides the reply's layout */
 	uint64_t sent_ns;
-	struct wire_message *answer; /* EXCHANGE_ANSWERED only */
+	struct wire_message *answer; /* EXCHANGE_ANSWERED only; NULL: not known yet */
 };
 
 struct exchange {
@@ -59,6 +59,12 @@ void exchange_push(struct exchange *exchange, const struct exchange_entry *entry
  */
 bool exchange_match(struct exchange *exchange, uint32_t id, struct exchange_entry *entry,
 		    const struct exchange_entry **oldest);
+
+/*
+ * Gives the answer to a request that was pushed as answered and had none yet.
+ * False: there is no such request, the message is still the caller's.
+ */
+bool exchange_fill(struct exchange *exchange, uint32_t id, int queue, struct wire_message *answer);
 
 /* The next answer of our own whose turn it is, NULL: none. The caller owns it. */
 struct wire_message *exchange_due(struct exchange *exchange);

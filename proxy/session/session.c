@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "session/effects.h"
+#include "session/path.h"
 #include "session/stage.h"
 
 #include <stdlib.h>
@@ -15,8 +16,8 @@
  * no back-end may see before memory and rings take note of it.
  */
 static const struct stage *const stages[] = {
-    &stage_features, &stage_postcopy, &stage_state, &stage_backreq,
-    &stage_memory,   &stage_dirty,    &stage_iotlb, &stage_rings,
+    &stage_features, &stage_postcopy, &stage_state, &stage_backreq,  &stage_memory,
+    &stage_dirty,    &stage_iotlb,    &stage_rings, &stage_inflight, &stage_shadow,
 };
 
 static const struct {
@@ -48,6 +49,8 @@ struct session *session_new(const struct session_config *config)
 	if (!effects_reserve(session))
 		return session_free(session);
 	session->config = *config;
+	session->mode = config->mode;
+	path_init(session);
 	dirty_init(&session->dirty);
 	postcopy_init(&session->postcopy);
 	return session;
@@ -90,6 +93,8 @@ enum wire_device session_device(const struct session *session)
 
 bool session_wants(const struct session *session, enum session_port port)
 {
+	if (port == PORT_FRONT_MAIN && session->holding)
+		return false;
 	return !ports[port].requests || !exchange_full(&session->exchange[ports[port].channel]);
 }
 
@@ -162,6 +167,15 @@ enum stage_verdict stage_answer(struct session *session, struct crossing *crossi
 	exchange_push(&session->exchange[channel], &entry);
 	send_due(session, channel);
 	return STAGE_TAKEN;
+}
+
+void stage_answer_later(struct session *session, struct crossing *crossing)
+{
+	struct exchange_entry entry = entry_of(session, crossing, EXCHANGE_ANSWERED);
+
+	effects_drop(session, crossing->message);
+	entry.expect = WIRE_EXPECT_REPLY;
+	exchange_push(&session->exchange[ports[crossing->from].channel], &entry);
 }
 
 enum stage_verdict stage_acknowledge(struct session *session, struct crossing *crossing)
@@ -323,6 +337,7 @@ static void receive_ours(struct session *session, struct crossing *crossing)
 {
 	const struct wire_message *reply = crossing->message;
 
+	path_reply(session, crossing);
 	if (reply->header.size == 8 && crossing->row->reply == WIRE_REPLY_ACK &&
 	    bytes_load64(reply->payload) != 0)
 		stage_log(session, LEVEL_WARN,

@@ -18,6 +18,8 @@
 #include "base/diag.h"
 #include "base/level.h"
 #include "logging/dirty.h"
+#include "base/sm.h"
+#include "mem/arena.h"
 #include "mem/regions.h"
 #include "postcopy/phase.h"
 #include "session/exchange.h"
@@ -35,6 +37,21 @@ enum session_port {
 	PORT_COUNT,
 };
 
+/*
+ * Descriptors the session can not hold: entries of a message it sends may have
+ * these in the place of a number, and the shell puts in a copy of the real one.
+ * The ring is in the entry's `inode`.
+ */
+enum session_fd {
+	SESSION_FD_ARENA = -2,      /* the file with the daemon's own rings */
+	SESSION_FD_RECORD = -3,     /* the inflight record */
+	SESSION_FD_SILENT = -4,     /* an eventfd nobody writes */
+	SESSION_FD_RING_KICK = -5,  /* from the daemon to the back-end */
+	SESSION_FD_RING_CALL = -6,  /* from the back-end to the daemon */
+	SESSION_FD_GUEST_KICK = -7, /* as EFFECT_KEEP_FD kept it */
+	SESSION_FD_GUEST_CALL = -8,
+};
+
 enum effect_kind {
 	EFFECT_SEND,   /* send `message` to `port`, then dispose of it */
 	EFFECT_DROP,   /* dispose of `message` */
@@ -44,20 +61,60 @@ enum effect_kind {
 	EFFECT_LOG,    /* a line for people */
 	EFFECT_EVENT,  /* something the control socket's followers are told; `text` is JSON */
 	EFFECT_FAULT,  /* end the session: the peer at `port` broke a rule */
+
+	/* The data path. `queue` says which ring; `message` is only looked at, and still the
+	 * session's: another effect sends or drops it. */
+	EFFECT_KEEP_KICK, /* keep a copy of the message's descriptor (none: forget the last) */
+	EFFECT_KEEP_CALL,
+	EFFECT_MAP,        /* map the regions of SET_MEM_TABLE or ADD_MEM_REG */
+	EFFECT_UNMAP,      /* unmap that of REM_MEM_REG */
+	EFFECT_MAP_LOG,    /* map the log of SET_LOG_BASE */
+	EFFECT_RECORD_NEW, /* make an inflight record of `size` bytes */
+	EFFECT_RECORD_MAP, /* map that of SET_INFLIGHT_FD */
+	EFFECT_ATTACH,     /* relay this ring from now on, as its queue_state says */
+	EFFECT_RETARGET,   /* the call descriptor or the log of a relayed ring changed */
+	EFFECT_DRAIN,      /* take nothing more from the guest; session_drained() at the end */
+	EFFECT_DETACH,     /* relay it no longer */
+	EFFECT_WATCH,      /* wait until the back-end has nothing of a direct ring in flight:
+			    * session_quiet() */
+	EFFECT_NUDGE,      /* raise the guest's call and the back-end's kick once */
 };
 
 struct effect {
 	enum effect_kind kind;
 	enum session_port port;
 	struct wire_message *message;
+	unsigned int queue;
+	uint64_t size;
 	enum level level;
 	const char *event;
 	char *text; /* LOG, EVENT, FAULT: freed by session_effect_free() */
 };
 
+/* Where a ring's descriptors go. */
+enum path_state {
+	PATH_STOPPED,
+	PATH_DIRECT,
+	PATH_SHADOW,
+	PATH_DRAINING, /* relayed; what is in flight completes, nothing more is taken */
+	PATH_QUIETING, /* direct; the back-end hears no kicks and completes what it has */
+	PATH_LEAVING,  /* GET_VRING_BASE was asked by us */
+};
+
+/* What a ring is stopped for. */
+enum path_goal {
+	GOAL_STOP, /* the front-end asked */
+	GOAL_DIRECT,
+	GOAL_SHADOW,
+};
+
 struct queue_state {
-	bool seen;    /* the back-end has heard of this ring */
-	bool started; /* kick given, not stopped by GET_VRING_BASE */
+	struct sm path;
+	enum path_goal goal;
+	bool absorbed; /* its configuration was kept from the back-end: it is to be sent at the
+			  start */
+	bool seen;     /* the back-end has heard of this ring */
+	bool started;  /* kick given, not stopped by GET_VRING_BASE */
 	bool enabled;
 	bool enable_held; /* SET_VRING_ENABLE came before SET_FEATURES */
 	bool has_kick, has_call, has_err;
@@ -73,6 +130,7 @@ struct feature_set {
 	uint64_t offered; /* by the back-end */
 	uint64_t shown;   /* to the front-end */
 	uint64_t acked;   /* by the front-end, as it sent them */
+	uint64_t agreed;  /* of these, what it had been shown */
 	uint64_t passed;  /* to the back-end */
 };
 
@@ -80,8 +138,16 @@ struct iotlb_counts {
 	uint64_t updates, misses, invalidations, failures;
 };
 
+enum session_mode {
+	MODE_AUTO, /* relayed exactly while something synthesised needs it */
+	MODE_DIRECT,
+	MODE_SHADOW,
+};
+
 struct session_config {
 	struct offers offers;
+	enum session_mode mode;
+	bool keep_record;        /* an inflight record, where the back-end has none */
 	enum wire_device device; /* UNKNOWN: guess */
 };
 
@@ -102,6 +168,14 @@ struct session {
 	struct queue_state queues[WIRE_QUEUES_MAX];
 	struct regions regions;
 	struct dirty dirty;
+	enum session_mode mode; /* as configured, or as asked for since */
+	struct arena arena;
+	bool arena_given;   /* the back-end has it in its memory */
+	bool arena_refused; /* no room for it: rings stay direct */
+	bool record_ours;   /* INFLIGHT_SHMFD is served here */
+	bool record_given;  /* by the front-end: what it has in flight is to be submitted again */
+	uint16_t record_queues, record_size; /* rings and descriptors a ring in the record */
+	unsigned int holding;                /* rings on the move: the front-end waits meanwhile */
 	struct postcopy postcopy;
 	struct wire_message *postcopy_table; /* the back-end's answer, for the further pairs */
 	unsigned int postcopy_pairs;         /* of those that still wait for it */
@@ -133,6 +207,23 @@ struct session *session_free(struct session *session);
  */
 void session_receive(struct session *session, enum session_port port, struct wire_message *message,
 		     uint64_t now_ns);
+
+/* A ring's drain is complete: `base` is what GET_VRING_BASE is to be answered with. */
+void session_drained(struct session *session, unsigned int queue, uint32_t base);
+
+/* The back-end has nothing of a watched ring in flight any more. */
+void session_quiet(struct session *session, unsigned int queue);
+
+/* The ring or its memory is broken, by the guest or by the back-end: the session ends. */
+void session_ring_fault(struct session *session, unsigned int queue, bool guest, const char *text);
+
+enum session_move {
+	SESSION_MOVED = 0,   /* rings are on their way, or there already */
+	SESSION_REFUSED = 1, /* the diag says why */
+};
+
+/* Moves every ring, and those started later, to this data path. Effects are then to be taken. */
+int session_move(struct session *session, enum session_mode mode, struct diag *diag);
 
 /* Whether another message from this port can be taken now (there is room to pair replies). */
 bool session_wants(const struct session *session, enum session_port port);

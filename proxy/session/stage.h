@@ -38,7 +38,7 @@ struct stage {
 };
 
 extern const struct stage stage_features, stage_memory, stage_rings, stage_dirty, stage_iotlb,
-    stage_postcopy, stage_backreq, stage_state;
+    stage_postcopy, stage_backreq, stage_state, stage_shadow, stage_inflight;
 
 /*
  * Answers the request in `crossing` with a u64 if its sender waits for an
@@ -49,6 +49,15 @@ enum stage_verdict stage_acknowledge(struct session *session, struct crossing *c
 /* Answers with this reply, in its turn; NULL: no memory. Disposes of the request. */
 enum stage_verdict stage_answer(struct session *session, struct crossing *crossing,
 				struct wire_message *reply);
+
+/* Keeps the place of the answer, which exchange_fill() gives; disposes of the request. */
+void stage_answer_later(struct session *session, struct crossing *crossing);
+
+/* A base as the back-end gave it, with the half of a packed one that DPDK leaves out. */
+uint32_t stage_rings_base(struct session *session, uint32_t base);
+
+/* A started ring was stopped at `base`, by the back-end's answer or by ours. */
+void stage_rings_stopped(struct session *session, unsigned int index, uint32_t base);
 
 /* Ends the session for the crossing's sender; disposes of the message. Always STAGE_TAKEN. */
 __attribute__((format(printf, 3, 4))) enum stage_verdict
@@ -66,6 +75,8 @@ __attribute__((format(printf, 3, 4))) void stage_event(struct session *session, 
 
 /* Sends a SET_STATUS that waits: what comes now, known or not, comes after it. */
 void stage_state_release(struct session *session);
+/* A ring was stopped: the held status goes out with the last. */
+void stage_state_stopped(struct session *session);
 
 /* The ring a checked message is about; NULL: none. */
 struct queue_state *stage_queue(struct session *session, const struct crossing *crossing);

@@ -11,8 +11,30 @@
 
 #include "base/bytes.h"
 #include "session/effects.h"
+#include "session/path.h"
 
 #define NAMES_MAX 1024
+
+/*
+ * The inflight record is kept here where the back-end keeps none and would lose
+ * what is in flight when it dies, and for rings that are relayed anyway: its own
+ * would be of the wrong ring. A network device resumes at the used index and
+ * needs none.
+ */
+static void decide_record(struct session *session)
+{
+	struct feature_set *set = &session->protocol;
+	const uint64_t bit = WIRE_BIT(WIRE_PF_INFLIGHT_SHMFD);
+	bool lacks = !(set->offered & bit) && session_device(session) != WIRE_DEVICE_NET;
+	bool hidden = (session->config.offers.hide_protocol & bit) != 0;
+
+	session->record_ours =
+	    path_possible(session) &&
+	    (session->mode == MODE_SHADOW ||
+	     (session->mode == MODE_AUTO && lacks && session->config.keep_record));
+	if (session->record_ours && !hidden)
+		set->shown |= bit;
+}
 
 static void show(struct session *session, struct feature_set *set, enum wire_space space,
 		 struct wire_message *reply)
@@ -22,6 +44,8 @@ static void show(struct session *session, struct feature_set *set, enum wire_spa
 	set->known = true;
 	set->offered = offered;
 	set->shown = offered & ~offers_hidden(&session->config.offers, space, offered);
+	if (space == WIRE_SPACE_PROTOCOL)
+		decide_record(session);
 	bytes_store64(reply->payload, set->shown);
 }
 
@@ -31,12 +55,12 @@ static void acknowledge(struct session *session, struct feature_set *set, enum w
 			struct wire_message *request)
 {
 	uint64_t value = bytes_load64(request->payload);
-	uint64_t passed = set->known ? value & set->shown : value;
-	uint64_t left_out = value & ~passed;
+	uint64_t agreed = set->known ? value & set->shown : value;
+	uint64_t left_out = value & ~agreed;
 	char names[NAMES_MAX];
 
 	/* Told once: the same comes again for each queue pair, and with LOG_ALL. */
-	if (left_out && left_out != (set->acked & ~set->passed)) {
+	if (left_out && left_out != (set->acked & ~set->agreed)) {
 		wire_bits_print(space, session_device(session), left_out, names, sizeof(names));
 		stage_log(session, LEVEL_WARN,
 			  "the front-end acknowledged %s features it was not offered, they are "
@@ -44,8 +68,12 @@ static void acknowledge(struct session *session, struct feature_set *set, enum w
 			  space == WIRE_SPACE_VIRTIO ? "virtio" : "protocol", names);
 	}
 	set->acked = value;
-	set->passed = passed;
-	bytes_store64(request->payload, passed);
+	set->agreed = agreed;
+	/* What is done in the back-end's place is not its business. */
+	set->passed = set->known ? agreed & set->offered : agreed;
+	if (space == WIRE_SPACE_PROTOCOL && session->record_ours)
+		set->passed &= ~WIRE_BIT(WIRE_PF_INFLIGHT_SHMFD);
+	bytes_store64(request->payload, set->passed);
 }
 
 static void forget(struct session *session)
@@ -75,12 +103,12 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 	switch (crossing->message->header.id) {
 	case WIRE_SET_FEATURES:
 		acknowledge(session, &session->virtio, WIRE_SPACE_VIRTIO, crossing->message);
-		session->agreement.virtio_acked = session->virtio.passed;
+		session->agreement.virtio_acked = session->virtio.agreed;
 		session->features_set = true;
 		break;
 	case WIRE_SET_PROTOCOL_FEATURES:
 		acknowledge(session, &session->protocol, WIRE_SPACE_PROTOCOL, crossing->message);
-		session->agreement.protocol_acked = session->protocol.passed;
+		session->agreement.protocol_acked = session->protocol.agreed;
 		break;
 	case WIRE_RESET_DEVICE:
 	case WIRE_RESET_OWNER:
@@ -147,10 +175,10 @@ static void announce(struct session *session)
 	name_all(session, &session->protocol, WIRE_SPACE_PROTOCOL, &protocol);
 	stage_log(session, LEVEL_INFO,
 		  "negotiated (%s): offered: %s | %s; acknowledged: %s | %s; passed on: %s | %s; "
-		  "hidden: %s | %s; synthesised: none",
+		  "hidden: %s | %s; synthesised: %s",
 		  wire_device_name(session_device(session)), virtio.offered, protocol.offered,
 		  virtio.acked, protocol.acked, virtio.passed, protocol.passed, virtio.hidden,
-		  protocol.hidden);
+		  protocol.hidden, session->record_ours ? "INFLIGHT_SHMFD" : "none");
 	stage_event(session, "NEGOTIATED", "{\"features\":%llu,\"protocol_features\":%llu}",
 		    (unsigned long long)session->virtio.passed,
 		    (unsigned long long)session->protocol.passed);

@@ -147,33 +147,39 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 	return STAGE_PASS;
 }
 
-static void repair_base(struct session *session, struct wire_message *reply)
+uint32_t stage_rings_base(struct session *session, uint32_t base)
 {
-	uint32_t base = bytes_load32(reply->payload + 4);
-
 	if (!packed(session))
-		return;
+		return base;
 	if (base >> 16)
 		session->full_base_seen = true;
 	else if (!session->full_base_seen)
-		bytes_store32(reply->payload + 4, base << 16 | base);
+		return base << 16 | base;
+	return base;
+}
+
+/* GET_VRING_BASE stops the ring and takes its descriptors away, in every back-end known. */
+void stage_rings_stopped(struct session *session, unsigned int index, uint32_t base)
+{
+	struct queue_state *queue = &session->queues[index];
+
+	queue->base = base;
+	queue->has_kick = queue->has_call = false;
+	if (queue->started)
+		stage_event(session, "QUEUE_STOPPED", "{\"queue\":%u,\"base\":%u}", index, base);
+	queue->started = false;
+	stage_state_stopped(session);
 }
 
 static enum stage_verdict back_reply(struct session *session, struct crossing *crossing)
 {
-	struct queue_state *queue;
+	uint32_t base;
 
 	if (crossing->message->header.id != WIRE_GET_VRING_BASE)
 		return STAGE_PASS;
-	repair_base(session, crossing->message);
-	queue = stage_queue(session, crossing);
-	queue->base = bytes_load32(crossing->message->payload + 4);
-	/* GET_VRING_BASE stops the ring and takes its descriptors away, in every back-end known. */
-	queue->has_kick = queue->has_call = false;
-	if (queue->started)
-		stage_event(session, "QUEUE_STOPPED", "{\"queue\":%d,\"base\":%u}",
-			    crossing->entry->queue, queue->base);
-	queue->started = false;
+	base = stage_rings_base(session, bytes_load32(crossing->message->payload + 4));
+	bytes_store32(crossing->message->payload + 4, base);
+	stage_rings_stopped(session, (unsigned int)crossing->entry->queue, base);
 	return STAGE_PASS;
 }
 

@@ -59,27 +59,18 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 	return STAGE_PASS;
 }
 
-/* Runs before stage_rings sees the reply: the ring it is about still counts as started. */
+void stage_state_stopped(struct session *session)
+{
+	if (!any_started(session))
+		stage_state_release(session);
+}
+
 static enum stage_verdict back_reply(struct session *session, struct crossing *crossing)
 {
-	struct queue_state *queue;
-	bool started;
+	const struct wire_message *reply = crossing->message;
 
-	switch (crossing->message->header.id) {
-	case WIRE_GET_STATUS:
-		session->status = crossing->message->header.size == 8
-				      ? bytes_load64(crossing->message->payload)
-				      : session->status;
-		break;
-	case WIRE_GET_VRING_BASE:
-		queue = stage_queue(session, crossing);
-		started = queue->started;
-		queue->started = false;
-		if (!any_started(session))
-			stage_state_release(session);
-		queue->started = started;
-		break;
-	}
+	if (reply->header.id == WIRE_GET_STATUS && reply->header.size == sizeof(uint64_t))
+		session->status = bytes_load64(reply->payload);
 	return STAGE_PASS;
 }
 

@@ -10,6 +10,7 @@
 #include "base/diag.h"
 #include "base/level.h"
 #include "session/session.h"
+#include "shell/rings.h"
 
 #include <stdbool.h>
 
@@ -31,6 +32,7 @@ struct conf {
 	char *interpose; /* path, NULL: no; front and back are then CONF_NONE */
 	char *control;   /* path, NULL: none */
 	struct session_config session;
+	struct rings_config rings;
 	enum level log_level;
 	bool log_json;
 	bool print_capabilities;

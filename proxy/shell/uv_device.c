@@ -84,7 +84,8 @@ static void take_front(struct uv_device *device)
 	uv_end_watch(device->front, false);
 	device->connections++;
 	device->relay =
-	    uv_relay_open(device->loop, fd, &names, &device->conf->session, &relay_events, device);
+	    uv_relay_open(device->loop, fd, &names, &device->conf->session, &device->conf->rings,
+			  &relay_events, device);
 	if (!device->relay) {
 		log_line(LEVEL_ERROR, "front-end %s: no memory to serve it: it is let go",
 			 names.front);

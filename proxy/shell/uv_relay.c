@@ -3,6 +3,7 @@
 
 #include "shell/fds.h"
 #include "shell/log.h"
+#include "shell/rings.h"
 #include "shell/sock.h"
 #include "shell/uv_port.h"
 #include "wire/print.h"
@@ -22,10 +23,12 @@ struct uv_relay {
 	uv_loop_t *loop;
 	struct uv_relay_names names;
 	const struct session_config *config;
+	const struct rings_config *rings_config;
 	const struct uv_relay_events *events;
 	void *context;
 	struct uv_port *ports[PORT_COUNT];
 	struct session *session; /* NULL: not begun */
+	struct rings *rings;     /* NULL: not begun */
 	pid_t front_pid, back_pid;
 	bool dispatching; /* effects are being carried out */
 	bool ended;       /* the session is over, the owner is told after that */
@@ -151,7 +154,7 @@ static void on_fault(struct uv_port *port, const char *text, void *context)
 	fault(relay, port_index(relay, port), text);
 }
 
-static void on_drained(struct uv_port *port, void *context)
+static void on_sent(struct uv_port *port, void *context)
 {
 	update_reading(context);
 }
@@ -162,11 +165,12 @@ static const struct uv_port_events port_events = {
     .message = on_message,
     .closed = on_closed,
     .fault = on_fault,
-    .drained = on_drained,
+    .drained = on_sent,
 };
 
 static void send_to(struct uv_relay *relay, enum session_port port, struct wire_message *message)
 {
+	rings_resolve(relay->rings, message);
 	if (relay->ports[port])
 		uv_port_send(relay->ports[port], message);
 	else
@@ -196,6 +200,8 @@ static void splice_channel(struct uv_relay *relay, struct wire_message *message)
 
 static void carry_out(struct uv_relay *relay, struct effect *effect)
 {
+	struct diag diag;
+
 	switch (effect->kind) {
 	case EFFECT_SPLICE:
 		splice_channel(relay, effect->message);
@@ -216,6 +222,10 @@ static void carry_out(struct uv_relay *relay, struct effect *effect)
 	case EFFECT_FAULT:
 		fault(relay, effect->port, effect->text);
 		break;
+	default:
+		if (rings_carry_out(relay->rings, effect, &diag))
+			session_ring_fault(relay->session, effect->queue, true, diag.text);
+		break;
 	}
 	session_effect_free(effect);
 }
@@ -235,6 +245,36 @@ static void carry_out_all(struct uv_relay *relay)
 	else
 		update_reading(relay);
 }
+
+static void on_drained(void *context, unsigned int queue, uint32_t base)
+{
+	struct uv_relay *relay = context;
+
+	session_drained(relay->session, queue, base);
+	carry_out_all(relay);
+}
+
+static void on_quiet(void *context, unsigned int queue)
+{
+	struct uv_relay *relay = context;
+
+	session_quiet(relay->session, queue);
+	carry_out_all(relay);
+}
+
+static void on_ring_fault(void *context, unsigned int queue, bool guest, const char *text)
+{
+	struct uv_relay *relay = context;
+
+	session_ring_fault(relay->session, queue, guest, text);
+	carry_out_all(relay);
+}
+
+static const struct data_events data_events = {
+    .drained = on_drained,
+    .quiet = on_quiet,
+    .fault = on_ring_fault,
+};
 
 static void log_message(const struct uv_relay *relay, enum session_port port,
 			const struct wire_message *message)
@@ -282,6 +322,7 @@ static void on_watchdog(uv_timer_t *timer)
 
 struct uv_relay *uv_relay_open(uv_loop_t *loop, int front_fd, const struct uv_relay_names *names,
 			       const struct session_config *config,
+			       const struct rings_config *rings_config,
 			       const struct uv_relay_events *events, void *context)
 {
 	struct uv_relay *relay = calloc(1, sizeof(*relay));
@@ -293,6 +334,7 @@ struct uv_relay *uv_relay_open(uv_loop_t *loop, int front_fd, const struct uv_re
 	relay->loop = loop;
 	relay->names = *names;
 	relay->config = config;
+	relay->rings_config = rings_config;
 	relay->events = events;
 	relay->context = context;
 	relay->front_pid = sock_peer_pid(front_fd);
@@ -311,7 +353,10 @@ bool uv_relay_begin(struct uv_relay *relay, int back_fd)
 	relay->back_pid = sock_peer_pid(back_fd);
 	relay->ports[PORT_BACK_MAIN] = uv_port_open(relay->loop, back_fd, &port_events, relay);
 	relay->session = session_new(relay->config);
-	if (!relay->session || !relay->ports[PORT_BACK_MAIN]) {
+	if (relay->session)
+		relay->rings = rings_new(relay->loop, relay->session, relay->rings_config,
+					 &data_events, relay);
+	if (!relay->rings || !relay->ports[PORT_BACK_MAIN]) {
 		log_line(LEVEL_ERROR,
 			 "no memory or descriptor to serve the front-end %s: it is let go",
 			 relay->names.front);
@@ -329,6 +374,22 @@ bool uv_relay_begin(struct uv_relay *relay, int back_fd)
 const struct session *uv_relay_session(const struct uv_relay *relay)
 {
 	return relay->session;
+}
+
+int uv_relay_move(struct uv_relay *relay, enum session_mode mode, struct diag *diag)
+{
+	int result;
+
+	if (!relay->session || relay->ended)
+		return SESSION_MOVED;
+	result = session_move(relay->session, mode, diag);
+	carry_out_all(relay);
+	return result;
+}
+
+void uv_relay_counters(struct uv_relay *relay, unsigned int queue, struct data_counters *counters)
+{
+	rings_counters(relay->rings, queue, counters);
 }
 
 pid_t uv_relay_front_pid(const struct uv_relay *relay)
@@ -354,6 +415,7 @@ struct uv_relay *uv_relay_close(struct uv_relay *relay)
 		return NULL;
 	for (unsigned int i = 0; i < PORT_COUNT; i++)
 		relay->ports[i] = uv_port_close(relay->ports[i]);
+	relay->rings = rings_free(relay->rings);
 	if (relay->session) {
 		session_end(relay->session);
 		while (session_take_effect(relay->session, &effect)) {

@@ -18,6 +18,7 @@
 #pragma once
 
 #include "session/session.h"
+#include "shell/rings.h"
 
 #include <sys/types.h>
 #include <uv.h>
@@ -38,6 +39,7 @@ struct uv_relay_names {
 /* Takes over the front-end's socket. NULL: no memory, or it can not be polled. */
 struct uv_relay *uv_relay_open(uv_loop_t *loop, int front_fd, const struct uv_relay_names *names,
 			       const struct session_config *config,
+			       const struct rings_config *rings_config,
 			       const struct uv_relay_events *events, void *context);
 
 /* Takes over the back-end's socket and relays; false: the relay ends (it has said why). */
@@ -45,6 +47,11 @@ bool uv_relay_begin(struct uv_relay *relay, int back_fd);
 
 /* NULL before uv_relay_begin(). */
 const struct session *uv_relay_session(const struct uv_relay *relay);
+/* Moves the rings; nothing to do without a session. Not from within an event. */
+int uv_relay_move(struct uv_relay *relay, enum session_mode mode, struct diag *diag);
+/* Only with a session. */
+void uv_relay_counters(struct uv_relay *relay, unsigned int queue, struct data_counters *counters);
+
 pid_t uv_relay_front_pid(const struct uv_relay *relay);
 pid_t uv_relay_back_pid(const struct uv_relay *relay);
 

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "logging/bitmap.h"
+
+void bitmap_mark(uint8_t *log, uint64_t size, uint64_t gpa, uint64_t length)
+{
+	uint64_t first = gpa >> BITMAP_PAGE_SHIFT, last, pages = size * 8;
+
+	if (length == 0)
+		return;
+	last = (gpa + (length - 1)) >> BITMAP_PAGE_SHIFT;
+	for (uint64_t page = first; page <= last && page < pages; page++) {
+		uint8_t *byte = &log[page >> 3];
+		uint8_t bit = (uint8_t)(1u << (page & 7));
+
+		if (!(__atomic_load_n(byte, __ATOMIC_RELAXED) & bit))
+			__atomic_fetch_or(byte, bit, __ATOMIC_RELEASE);
+	}
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "session/path.h"
+
+#include "base/bytes.h"
+#include "session/effects.h"
+
+#define PACKED_FRESH 0x80008000u
+
+static const struct sm_state states[] = {
+    [PATH_STOPPED] = {"stopped", SM_TO(PATH_DIRECT) | SM_TO(PATH_SHADOW)},
+    [PATH_DIRECT] = {"direct", SM_TO(PATH_STOPPED) | SM_TO(PATH_QUIETING)},
+    [PATH_SHADOW] = {"shadow", SM_TO(PATH_STOPPED) | SM_TO(PATH_DRAINING)},
+    [PATH_DRAINING] = {"draining", SM_TO(PATH_STOPPED) | SM_TO(PATH_LEAVING)},
+    [PATH_QUIETING] = {"quieting", SM_TO(PATH_STOPPED) | SM_TO(PATH_LEAVING)},
+    /* From LEAVING a ring is stopped for a moment, whatever it becomes. */
+    [PATH_LEAVING] = {"leaving", SM_TO(PATH_STOPPED)},
+};
+
+void path_init(struct session *session)
+{
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+		session->queues[i].path = (struct sm){.table = states, .state = PATH_STOPPED};
+}
+
+static bool acked(const struct session *session, enum wire_virtio_bit bit)
+{
+	return (session->agreement.virtio_acked & WIRE_BIT(bit)) != 0;
+}
+
+static bool packed(const struct session *session)
+{
+	return acked(session, WIRE_F_RING_PACKED);
+}
+
+bool path_possible(const struct session *session)
+{
+	return !session->config.offers.watch_only && !session->arena_refused;
+}
+
+/* Guest memory may not be touched while pages of it are still to come. */
+static bool memory_whole(const struct session *session)
+{
+	return session->postcopy.sm.state == POSTCOPY_OFF ||
+	       session->postcopy.sm.state == POSTCOPY_ENDED;
+}
+
+/* Without VERSION_1 ring fields are in the guest's byte order, with an IOMMU addresses are not
+ * ours. */
+static bool can_relay(const struct session *session)
+{
+	return path_possible(session) && session->arena_given && memory_whole(session) &&
+	       acked(session, WIRE_F_VERSION_1) && !acked(session, WIRE_F_ACCESS_PLATFORM);
+}
+
+bool path_wanted(const struct session *session)
+{
+	if (!session->features_set || !can_relay(session))
+		return false;
+	switch (session->mode) {
+	case MODE_DIRECT:
+		return false;
+	case MODE_SHADOW:
+		return true;
+	case MODE_AUTO:
+		break;
+	}
+	return session->record_ours;
+}
+
+static void ring_effect(struct session *session, enum effect_kind kind, unsigned int index)
+{
+	effects_add(session, &(struct effect){.kind = kind, .queue = index});
+}
+
+static struct wire_message *with_fd(struct wire_message *message, enum session_fd fd,
+				    unsigned int index)
+{
+	struct fd_entry entry = {.fd = fd, .inode = index};
+
+	if (message)
+		fdset_push(&message->fds, &entry);
+	return message;
+}
+
+static void ask_fd(struct session *session, uint32_t id, unsigned int index, bool given,
+		   enum session_fd fd)
+{
+	struct wire_message *message =
+	    wire_request_u64(id, 0, index | (given ? 0 : WIRE_RING_NOFD));
+
+	stage_ask(session, given ? with_fd(message, fd, index) : message);
+}
+
+static void ask_enable(struct session *session, unsigned int index)
+{
+	if (session->queues[index].enabled)
+		stage_ask(session, wire_request_state(WIRE_SET_VRING_ENABLE, 0, index, 1));
+}
+
+static void configure_shadow(struct session *session, unsigned int index)
+{
+	const struct queue_state *queue = &session->queues[index];
+	uint64_t slot = session->arena.uva + arena_offset(index);
+
+	ring_effect(session, EFFECT_ATTACH, index);
+	stage_ask(session, wire_request_state(WIRE_SET_VRING_NUM, 0, index, queue->size));
+	stage_ask(session, wire_request_state(WIRE_SET_VRING_BASE, 0, index,
+					      packed(session) ? PACKED_FRESH : 0));
+	stage_ask(session, wire_request_addr(0, index, 0, slot + ARENA_DESC, slot + ARENA_DEVICE,
+					     slot + ARENA_DRIVER, 0));
+	ask_fd(session, WIRE_SET_VRING_CALL, index, true, SESSION_FD_RING_CALL);
+	ask_fd(session, WIRE_SET_VRING_KICK, index, true, SESSION_FD_RING_KICK);
+	ask_enable(session, index);
+}
+
+static void configure_direct(struct session *session, unsigned int index)
+{
+	const struct queue_state *queue = &session->queues[index];
+
+	stage_ask(session, wire_request_state(WIRE_SET_VRING_NUM, 0, index, queue->size));
+	stage_ask(session, wire_request_state(WIRE_SET_VRING_BASE, 0, index, queue->base));
+	stage_ask(session, wire_request_addr(0, index, queue->flags, queue->desc, queue->used,
+					     queue->avail, queue->log));
+	ask_fd(session, WIRE_SET_VRING_CALL, index, queue->has_call, SESSION_FD_GUEST_CALL);
+	ask_fd(session, WIRE_SET_VRING_KICK, index, queue->has_kick, SESSION_FD_GUEST_KICK);
+	ask_enable(session, index);
+}
+
+static void begin(struct session *session, unsigned int index, enum path_state state)
+{
+	struct queue_state *queue = &session->queues[index];
+
+	queue->absorbed = false;
+	sm_move(&queue->path, state);
+	if (state == PATH_SHADOW)
+		configure_shadow(session, index);
+	else
+		configure_direct(session, index);
+}
+
+void path_start(struct session *session, unsigned int index)
+{
+	begin(session, index, path_wanted(session) ? PATH_SHADOW : PATH_DIRECT);
+}
+
+static void drain(struct session *session, unsigned int index, enum path_goal goal)
+{
+	struct queue_state *queue = &session->queues[index];
+
+	queue->goal = goal;
+	session->holding++;
+	sm_move(&queue->path, PATH_DRAINING);
+	ring_effect(session, EFFECT_DRAIN, index);
+}
+
+void path_stop(struct session *session, unsigned int index)
+{
+	drain(session, index, GOAL_STOP);
+}
+
+static void leave(struct session *session, unsigned int index)
+{
+	sm_move(&session->queues[index].path, PATH_LEAVING);
+	stage_ask(session, wire_request_state(WIRE_GET_VRING_BASE, 0, index, 0));
+}
+
+void session_drained(struct session *session, unsigned int index, uint32_t base)
+{
+	struct queue_state *queue = &session->queues[index];
+
+	if (queue->path.state != PATH_DRAINING)
+		return; /* a reset overtook it */
+	queue->base = base;
+	ring_effect(session, EFFECT_DETACH, index);
+	leave(session, index);
+}
+
+void session_quiet(struct session *session, unsigned int index)
+{
+	if (session->queues[index].path.state == PATH_QUIETING)
+		leave(session, index);
+}
+
+void session_ring_fault(struct session *session, unsigned int index, bool guest, const char *text)
+{
+	struct crossing crossing = {.from = guest ? PORT_FRONT_MAIN : PORT_BACK_MAIN};
+
+	stage_refuse(session, &crossing, "ring %u: %s", index, text);
+}
+
+/* The ring is stopped at the back-end: what it was stopped for happens now. */
+static void left(struct session *session, unsigned int index)
+{
+	struct queue_state *queue = &session->queues[index];
+
+	sm_move(&queue->path, PATH_STOPPED);
+	session->holding--;
+	switch (queue->goal) {
+	case GOAL_STOP:
+		exchange_fill(&session->exchange[WIRE_MAIN], WIRE_GET_VRING_BASE, (int)index,
+			      wire_reply_state(WIRE_GET_VRING_BASE, index, queue->base));
+		stage_rings_stopped(session, index, queue->base);
+		break;
+	case GOAL_DIRECT:
+		begin(session, index, PATH_DIRECT);
+		ring_effect(session, EFFECT_NUDGE, index);
+		break;
+	case GOAL_SHADOW:
+		begin(session, index, PATH_SHADOW);
+		ring_effect(session, EFFECT_NUDGE, index);
+		break;
+	}
+	if (queue->goal != GOAL_STOP)
+		stage_event(session, "QUEUE_MOVED", "{\"queue\":%u,\"path\":\"%s\"}", index,
+			    sm_name(&queue->path));
+}
+
+/* The back-end has heard of the silent kicks: what it takes from now on is nothing. */
+static void silent(struct session *session)
+{
+	bool settled = session_device(session) == WIRE_DEVICE_NET;
+
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
+		if (session->queues[i].path.state != PATH_QUIETING)
+			continue;
+		if (settled)
+			leave(session, i);
+		else
+			ring_effect(session, EFFECT_WATCH, i);
+	}
+}
+
+void path_reply(struct session *session, const struct crossing *crossing)
+{
+	const struct wire_message *reply = crossing->message;
+	struct queue_state *queue;
+
+	switch (reply->header.id) {
+	case WIRE_GET_FEATURES:
+		silent(session);
+		break;
+	case WIRE_GET_VRING_BASE:
+		queue = &session->queues[crossing->entry->queue];
+		if (queue->path.state != PATH_LEAVING)
+			break;
+		/* Coming from direct the back-end alone knows where the ring is to go on. */
+		if (queue->goal == GOAL_SHADOW)
+			queue->base = stage_rings_base(session, bytes_load32(reply->payload + 4));
+		left(session, (unsigned int)crossing->entry->queue);
+		break;
+	}
+}
+
+void path_reset(struct session *session)
+{
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
+		struct queue_state *queue = &session->queues[i];
+
+		if (queue->path.state == PATH_SHADOW)
+			ring_effect(session, EFFECT_DETACH, i);
+		sm_move(&queue->path, PATH_STOPPED);
+		queue->absorbed = false;
+	}
+}
+
+static int may_enter(const struct session *session, struct diag *diag)
+{
+	bool watched = acked(session, WIRE_F_RING_EVENT_IDX) && !packed(session);
+
+	if (session->config.offers.watch_only)
+		return diag_set(diag, SESSION_REFUSED,
+				"the daemon was started to watch only (--data-path=direct or "
+				"--synthesize=none): start it with --data-path=auto");
+	if (!can_relay(session))
+		return diag_set(diag, SESSION_REFUSED,
+				"rings of this guest can not be relayed: it needs VERSION_1, no "
+				"ACCESS_PLATFORM, fewer than %u memory regions and no postcopy",
+				WIRE_REGIONS_MAX);
+	if (!session->record_ours && (session->protocol.passed & WIRE_BIT(WIRE_PF_INFLIGHT_SHMFD)))
+		return diag_set(
+		    diag, SESSION_REFUSED,
+		    "the back-end keeps an inflight record of the guest's ring: start the "
+		    "daemon with --data-path=shadow");
+	if (!watched && session_device(session) != WIRE_DEVICE_NET)
+		return diag_set(
+		    diag, SESSION_REFUSED,
+		    "without RING_EVENT_IDX on a split ring it can not be seen what the "
+		    "back-end has in flight: rings move when the guest starts them next");
+	return SESSION_MOVED;
+}
+
+static void enter(struct session *session, unsigned int index)
+{
+	struct queue_state *queue = &session->queues[index];
+
+	queue->goal = GOAL_SHADOW;
+	session->holding++;
+	sm_move(&queue->path, PATH_QUIETING);
+	ask_fd(session, WIRE_SET_VRING_KICK, index, true, SESSION_FD_SILENT);
+}
+
+int session_move(struct session *session, enum session_mode mode, struct diag *diag)
+{
+	bool shadow, entering = false;
+	int result;
+
+	if (session->holding)
+		return diag_set(diag, SESSION_REFUSED,
+				"%u rings are on the move: try again when they have arrived",
+				session->holding);
+	session->mode = mode;
+	shadow = mode == MODE_SHADOW || (mode == MODE_AUTO && session->record_ours);
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
+		unsigned int state = session->queues[i].path.state;
+
+		if (state == PATH_SHADOW && !shadow)
+			drain(session, i, GOAL_DIRECT);
+		if (state != PATH_DIRECT || !shadow)
+			continue;
+		result = may_enter(session, diag);
+		if (result)
+			return result;
+		enter(session, i);
+		entering = true;
+	}
+	if (entering)
+		stage_ask(session, wire_request(WIRE_GET_FEATURES, 0));
+	return SESSION_MOVED;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Moving a ring between guest and back-end directly, and through the daemon.
+ *
+ * Theory of operation. A relayed ring is two: the guest's, where the daemon is
+ * the device, and one in the arena, where it is the driver and the back-end
+ * sees nothing else. So the daemon alone decides what is in flight, and can do
+ * what the protocol has no word for: take nothing more, let the rest complete,
+ * and only then ask for the ring's base. GET_VRING_BASE never reaches a back-end
+ * with requests in flight: qemu-storage-daemon answers at once, goes on to
+ * complete into a ring it no longer has and is broken for good (measured).
+ *
+ *   STOPPED -> SHADOW     attach, then configure the back-end with the arena's ring
+ *   SHADOW -> DRAINING -> LEAVING -> STOPPED, DIRECT
+ *   DIRECT -> QUIETING -> LEAVING -> SHADOW
+ *
+ * On the way in from direct there is no such control. The back-end is given a
+ * kick that stays silent; after a GET_FEATURES round trip it takes nothing new,
+ * and the ring is watched until what it took is used. With the event index the
+ * back-end's own wish says how far it has read; a network device works without
+ * anything in flight and needs no watching. Anything else can not be told from
+ * outside: the ring stays direct until it is started the next time.
+ *
+ * While a ring is on the move the front-end's messages wait (session_wants()).
+ * The refused alternative, letting them in at each step, multiplies the states
+ * by the messages.
+ */
+#pragma once
+
+#include "session/stage.h"
+
+/* Whether rings of this session may ever be relayed: the arena is then part of its memory. */
+bool path_possible(const struct session *session);
+
+/* Whether a ring that starts now is to be relayed. */
+bool path_wanted(const struct session *session);
+
+/* SET_VRING_KICK came for a stopped ring whose configuration is complete. */
+void path_start(struct session *session, unsigned int index);
+
+/* GET_VRING_BASE came for a ring that is relayed; its answer was pushed to be filled. */
+void path_stop(struct session *session, unsigned int index);
+
+/* A reset: every ring is stopped, whatever it was doing. */
+void path_reset(struct session *session);
+
+/* The back-end's reply to a request of the session's own. */
+void path_reply(struct session *session, const struct crossing *crossing);
+
+void path_init(struct session *session);

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Data threads: the only ones that touch guest memory.
+ *
+ * Theory of operation. Each relayed ring belongs to one thread, which relays
+ * both directions, raises kicks and calls, and sleeps in an epoll set of its own
+ * when no ring has work. (uv_poll_init() would set O_NONBLOCK on the guest's
+ * eventfds for good, for the peer too: measured.) Kicks are never read: edge
+ * triggered, each write to an eventfd is one event, whatever its counter is.
+ *
+ * The control thread changes something by a command that the thread carries out
+ * between two rounds and acknowledges; the control thread waits for that. So
+ * when a call below returns, every ring uses the new memory, call or log, and the
+ * old may be freed: a reply to the front-end can mean just that. A round is
+ * bounded (BUDGET chains a ring), hence so is the wait. Only a drain takes as long
+ * as the back-end does, and is told by an event.
+ *
+ * Functions are for the control thread; events come on it, through the loop.
+ */
+#pragma once
+
+#include "base/diag.h"
+#include "mem/map.h"
+#include "ring/relay.h"
+
+#include <uv.h>
+
+struct data;
+
+struct data_events {
+	/* A drain is complete; the ring is still attached. `base` answers GET_VRING_BASE. */
+	void (*drained)(void *context, unsigned int queue, uint32_t base);
+	/* A watched ring has nothing in flight at the back-end; it is watched no longer. */
+	void (*quiet)(void *context, unsigned int queue);
+	/* The guest, or the back-end, broke the ring; it is relayed no longer. */
+	void (*fault)(void *context, unsigned int queue, bool guest, const char *text);
+};
+
+/* Where what is written to a guest's ring is marked dirty. */
+struct data_log {
+	uint8_t *at; /* NULL: nothing is marked */
+	uint64_t size;
+	struct map_range areas[2]; /* what a device writes of a ring */
+};
+
+struct data_attach {
+	unsigned int queue;
+	struct relay_config relay;     /* `guest` and `memory` are filled in from the map */
+	uint64_t desc, driver, device; /* the front-end's user addresses of the guest's areas */
+	int guest_kick, guest_call;    /* copied; -1: none */
+	int back_kick, back_call;      /* copied */
+	struct data_log log;
+};
+
+struct data_counters {
+	uint64_t kicks;   /* raised towards the back-end */
+	uint64_t calls;   /* raised towards the guest */
+	uint64_t relayed; /* chains completed to the guest */
+	uint64_t bytes_written;
+	unsigned int inflight;
+};
+
+/* 0 or -errno with the line. The map must outlive its use: see data_map(). */
+int data_open(struct data **data, uv_loop_t *loop, unsigned int threads, unsigned int poll_us,
+	      const struct map *map, const struct data_events *events, void *context,
+	      struct diag *diag);
+/* Ends the threads; rings are detached. No event comes after. NULL is allowed; returns NULL. */
+struct data *data_close(struct data *data);
+
+int data_attach(struct data *data, const struct data_attach *attach, struct diag *diag);
+void data_detach(struct data *data, unsigned int queue);
+void data_drain(struct data *data, unsigned int queue);
+
+/* Another kick, call (-1: none) or log for an attached ring. */
+void data_retarget(struct data *data, unsigned int queue, int guest_kick, int guest_call,
+		   const struct data_log *log);
+
+/* Every ring uses this map when it returns; a ring that is no longer mapped faults. */
+void data_map(struct data *data, const struct map *map);
+
+/*
+ * Watches a split ring with event index that is not attached: quiet when the
+ * back-end's avail_event equals the used index.
+ */
+void data_watch(struct data *data, unsigned int queue, uint64_t used, unsigned int num);
+
+/* As of now, without stopping anything; zeros for a ring that is not attached. */
+void data_counters(struct data *data, unsigned int queue, struct data_counters *counters);

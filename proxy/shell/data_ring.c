@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "shell/data_ring.h"
+
+#include "logging/bitmap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Chains a round; a burst of this many is published, kicked and called once. */
+#define BUDGET 256
+
+static int copy_fd(int fd)
+{
+	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+static void raise_event(int fd)
+{
+	const uint64_t one = 1;
+
+	/* Full (EAGAIN) means that the other end has a wake-up due already. */
+	if (fd >= 0)
+		(void)!write(fd, &one, sizeof(one));
+}
+
+static void *translate(void *context, uint64_t addr, uint64_t size)
+{
+	return map_gpa(context, addr, size);
+}
+
+static struct ring_memory memory_of(const struct map *map)
+{
+	/* ring_memory's context is not const; translate() only looks. */
+	return (struct ring_memory){.translate = translate, .context = (void *)map};
+}
+
+static int find_areas(const struct data_ring *ring, const struct map *map, struct ring_areas *areas,
+		      struct diag *diag)
+{
+	enum ring_format format = ring->format;
+
+	areas->desc = map_uva(map, ring->desc, ring_desc_bytes(format, ring->num));
+	areas->driver = map_uva(map, ring->driver, ring_driver_bytes(format, ring->num));
+	areas->device = map_uva(map, ring->device, ring_device_bytes(format, ring->num));
+	if (areas->desc && areas->driver && areas->device)
+		return 0;
+	return diag_set(
+	    diag, -EFAULT,
+	    "guest ring: desc 0x%llx, avail 0x%llx or used 0x%llx is in no memory region",
+	    (unsigned long long)ring->desc, (unsigned long long)ring->driver,
+	    (unsigned long long)ring->device);
+}
+
+int data_ring_attach(struct data_ring *ring, const struct data_attach *attach,
+		     const struct map *map, struct diag *diag)
+{
+	struct relay_config config = attach->relay;
+	int result;
+
+	*ring = (struct data_ring){
+	    .queue = attach->queue,
+	    .format = config.format,
+	    .num = config.num,
+	    .desc = attach->desc,
+	    .driver = attach->driver,
+	    .device = attach->device,
+	    .log = attach->log,
+	};
+	result = find_areas(ring, map, &config.guest, diag);
+	if (result)
+		return result;
+	config.memory = memory_of(map);
+	result = relay_init(&ring->relay, &config, diag);
+	if (result)
+		return result;
+	ring->guest_kick = copy_fd(attach->guest_kick);
+	ring->guest_call = copy_fd(attach->guest_call);
+	ring->back_kick = copy_fd(attach->back_kick);
+	ring->back_call = copy_fd(attach->back_call);
+	ring->attached = true;
+	return 0;
+}
+
+void data_ring_detach(struct data_ring *ring)
+{
+	relay_deinit(&ring->relay);
+	close_fd(&ring->guest_kick);
+	close_fd(&ring->guest_call);
+	close_fd(&ring->back_kick);
+	close_fd(&ring->back_call);
+	ring->attached = false;
+}
+
+/*
+ * The guest's ring is written by us, so nobody else marks it. The areas are a few
+ * pages: marked whole, after what was written there and before the call, as the
+ * log's reader wants it.
+ */
+static void mark_ring(const struct data_ring *ring)
+{
+	const struct data_log *log = &ring->log;
+
+	for (unsigned int i = 0; log->at && i < 2; i++)
+		bitmap_mark(log->at, log->size, log->areas[i].gpa, log->areas[i].size);
+}
+
+/* The control thread reads these while we count. */
+static void publish_counts(struct data_ring *ring)
+{
+	const struct relay_counters *counters = &ring->relay.counters;
+
+	__atomic_store_n(&ring->counts.kicks, counters->kicks, __ATOMIC_RELAXED);
+	__atomic_store_n(&ring->counts.calls, counters->calls, __ATOMIC_RELAXED);
+	__atomic_store_n(&ring->counts.relayed, counters->relayed, __ATOMIC_RELAXED);
+	__atomic_store_n(&ring->counts.bytes_written, counters->bytes_written, __ATOMIC_RELAXED);
+	__atomic_store_n(&ring->counts.inflight, relay_in_flight(&ring->relay), __ATOMIC_RELAXED);
+}
+
+static void notify(struct data_ring *ring)
+{
+	if (ring->relay.kick) {
+		ring->relay.kick = false;
+		ring->relay.counters.kicks++;
+		raise_event(ring->back_kick);
+	}
+	if (ring->relay.call) {
+		ring->relay.call = false;
+		ring->relay.counters.calls++;
+		raise_event(ring->guest_call);
+	}
+}
+
+int data_ring_work(struct data_ring *ring, struct diag *diag)
+{
+	int pulled, completed;
+
+	relay_wake(&ring->relay);
+	pulled = relay_pull(&ring->relay, BUDGET, diag);
+	if (pulled >= RING_FAULTS || pulled < 0)
+		return DATA_RING_GUEST_FAULT;
+	completed = relay_complete(&ring->relay, BUDGET, diag);
+	if (completed == RING_OK)
+		mark_ring(ring);
+	notify(ring);
+	if (completed >= RING_FAULTS || completed < 0)
+		return DATA_RING_BACK_FAULT;
+	if (pulled != RING_OK && completed != RING_OK)
+		return DATA_RING_IDLE;
+	publish_counts(ring);
+	return DATA_RING_WORKED;
+}
+
+bool data_ring_sleep(struct data_ring *ring)
+{
+	return relay_sleep(&ring->relay);
+}
+
+void data_ring_drain(struct data_ring *ring)
+{
+	ring->draining = true;
+	relay_hold(&ring->relay, true);
+}
+
+bool data_ring_drained(struct data_ring *ring)
+{
+	if (!ring->draining || relay_in_flight(&ring->relay) != 0)
+		return false;
+	/* Told once. The used ring was marked when it was written; the call is raised whatever
+	 * the guest wished, since whoever goes on from here starts with fresh wishes. */
+	ring->draining = false;
+	raise_event(ring->guest_call);
+	return true;
+}
+
+void data_ring_nudge(struct data_ring *ring)
+{
+	raise_event(ring->guest_call);
+	raise_event(ring->back_kick);
+}
+
+int data_ring_map(struct data_ring *ring, const struct map *map, struct diag *diag)
+{
+	struct ring_memory memory = memory_of(map);
+	struct ring_areas areas;
+	int result = find_areas(ring, map, &areas, diag);
+
+	if (!result)
+		relay_move(&ring->relay, &areas, &memory);
+	return result;
+}
+
+void data_ring_retarget(struct data_ring *ring, int guest_kick, int guest_call,
+			const struct data_log *log)
+{
+	close_fd(&ring->guest_kick);
+	close_fd(&ring->guest_call);
+	ring->guest_kick = copy_fd(guest_kick);
+	ring->guest_call = copy_fd(guest_call);
+	ring->log = *log;
+	/* What was written before the log was turned on is the migration's first pass's; what
+	 * is written from the next round on is marked, this one's area at once. */
+	mark_ring(ring);
+}
+
+void data_ring_count(const struct data_ring *ring, struct data_counters *counters)
+{
+	counters->kicks = __atomic_load_n(&ring->counts.kicks, __ATOMIC_RELAXED);
+	counters->calls = __atomic_load_n(&ring->counts.calls, __ATOMIC_RELAXED);
+	counters->relayed = __atomic_load_n(&ring->counts.relayed, __ATOMIC_RELAXED);
+	counters->bytes_written = __atomic_load_n(&ring->counts.bytes_written, __ATOMIC_RELAXED);
+	counters->inflight = __atomic_load_n(&ring->counts.inflight, __ATOMIC_RELAXED);
+}

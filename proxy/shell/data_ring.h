@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One relayed ring on its data thread: rounds of work, notifications, sleep.
+ * Only that thread calls these, except for data_ring_count().
+ */
+#pragma once
+
+#include "shell/data.h"
+
+struct data_ring {
+	unsigned int queue;
+	bool attached;
+	bool draining;
+	enum ring_format format;
+	unsigned int num;
+	struct relay relay;
+	uint64_t desc, driver, device;                    /* user addresses of the guest's areas */
+	int guest_kick, guest_call, back_kick, back_call; /* -1: none */
+	struct data_log log;
+	struct data_counters counts; /* stored here, loaded by the control thread */
+};
+
+enum data_ring_result {
+	DATA_RING_IDLE = 0,
+	DATA_RING_WORKED = 1,
+	DATA_RING_GUEST_FAULT = 2, /* the diag has the line */
+	DATA_RING_BACK_FAULT = 3,
+};
+
+/* Copies the descriptors, maps the areas. 0 or -errno, nothing held. */
+int data_ring_attach(struct data_ring *ring, const struct data_attach *attach,
+		     const struct map *map, struct diag *diag);
+void data_ring_detach(struct data_ring *ring);
+
+/* One bounded round in both directions. */
+int data_ring_work(struct data_ring *ring, struct diag *diag);
+
+/* Asks both sides for notifications. True: there is work already. */
+bool data_ring_sleep(struct data_ring *ring);
+
+/* Takes nothing more from the guest. */
+void data_ring_drain(struct data_ring *ring);
+
+/* Whether the drain is complete; true once, the guest's call has then been raised. */
+bool data_ring_drained(struct data_ring *ring);
+
+/* Raises the guest's call, whatever it asked for: one too many is harmless. */
+void data_ring_nudge(struct data_ring *ring);
+
+/* Moves to another map. -EFAULT: the ring is not in it. */
+int data_ring_map(struct data_ring *ring, const struct map *map, struct diag *diag);
+
+void data_ring_retarget(struct data_ring *ring, int guest_kick, int guest_call,
+			const struct data_log *log);
+
+void data_ring_count(const struct data_ring *ring, struct data_counters *counters);

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The memory of a session: the guest's, the arena, the inflight record, the log.
+ *
+ * Everything is mapped and unmapped here, on the control thread, which never
+ * reads or writes what it maps. A change of the guest's memory makes a new map;
+ * the old one, and what it alone maps, lives until guest_settle(), which the
+ * caller calls when no data thread uses it any more.
+ *
+ * Descriptors are only looked at: mappings outlive them.
+ */
+#pragma once
+
+#include "base/diag.h"
+#include "base/fdset.h"
+#include "mem/map.h"
+#include "wire/encode.h"
+
+#include <stdbool.h>
+
+struct guest;
+
+struct guest *guest_new(void);
+/* Unmaps everything; no data thread may use it any more. Returns NULL. */
+struct guest *guest_free(struct guest *guest);
+
+/* The map in force, valid until the next guest_settle(). */
+const struct map *guest_map(const struct guest *guest);
+
+/* Replaces all regions by those of a SET_MEM_TABLE; entries that are no descriptors are skipped. */
+int guest_set_table(struct guest *guest, const struct wire_message *table, struct diag *diag);
+int guest_add(struct guest *guest, const struct wire_region *at, const struct fd_entry *file,
+	      struct diag *diag);
+int guest_remove(struct guest *guest, const struct wire_region *at, struct diag *diag);
+
+/* Frees what guest_set_table() and its like replaced. */
+void guest_settle(struct guest *guest);
+
+/* The arena: a file of `size` bytes, made once. The descriptor stays the guest's. */
+int guest_arena(struct guest *guest, uint64_t size, struct diag *diag);
+int guest_arena_fd(const struct guest *guest);
+uint8_t *guest_arena_at(const struct guest *guest);
+
+/* The inflight record: made new and zeroed, or that of a SET_INFLIGHT_FD. */
+int guest_record_new(struct guest *guest, uint64_t size, struct diag *diag);
+int guest_record_map(struct guest *guest, const struct wire_message *message, struct diag *diag);
+int guest_record_fd(const struct guest *guest);
+uint8_t *guest_record_at(const struct guest *guest, uint64_t *size);
+
+/* The log of a SET_LOG_BASE; the old one is unmapped by guest_settle(). */
+int guest_log_map(struct guest *guest, const struct wire_message *message, struct diag *diag);
+uint8_t *guest_log_at(const struct guest *guest, uint64_t *size);

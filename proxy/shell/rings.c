@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "shell/rings.h"
+
+#include "shell/guest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define LOG_RING 0x1u /* SET_VRING_ADDR, flags */
+
+struct ring_fds {
+	int guest_kick, guest_call; /* copies of the front-end's; -1: none */
+	int ring_kick, ring_call;   /* ours, while the ring is relayed */
+};
+
+struct rings {
+	uv_loop_t *loop;
+	const struct session *session;
+	struct rings_config config;
+	const struct data_events *events;
+	void *context;
+	struct guest *guest;
+	struct data *data; /* NULL: no ring was relayed yet */
+	int silent;        /* -1: not needed yet */
+	struct ring_fds fds[WIRE_QUEUES_MAX];
+};
+
+static void replace_fd(int *place, int fd)
+{
+	if (*place >= 0)
+		close(*place);
+	*place = fd;
+}
+
+struct rings *rings_new(uv_loop_t *loop, const struct session *session,
+			const struct rings_config *config, const struct data_events *events,
+			void *context)
+{
+	struct rings *rings = calloc(1, sizeof(*rings));
+
+	if (!rings)
+		return NULL;
+	*rings = (struct rings){
+	    .loop = loop,
+	    .session = session,
+	    .config = *config,
+	    .events = events,
+	    .context = context,
+	    .guest = guest_new(),
+	    .silent = -1,
+	};
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+		rings->fds[i] = (struct ring_fds){-1, -1, -1, -1};
+	return rings->guest ? rings : rings_free(rings);
+}
+
+struct rings *rings_free(struct rings *rings)
+{
+	if (!rings)
+		return NULL;
+	data_close(rings->data);
+	guest_free(rings->guest);
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
+		replace_fd(&rings->fds[i].guest_kick, -1);
+		replace_fd(&rings->fds[i].guest_call, -1);
+		replace_fd(&rings->fds[i].ring_kick, -1);
+		replace_fd(&rings->fds[i].ring_call, -1);
+	}
+	replace_fd(&rings->silent, -1);
+	free(rings);
+	return NULL;
+}
+
+static void keep(int *place, const struct wire_message *message)
+{
+	int fd = message->fds.count ? message->fds.entries[0].fd : -1;
+
+	replace_fd(place, fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0));
+}
+
+static int need_data(struct rings *rings, struct diag *diag)
+{
+	if (rings->data)
+		return 0;
+	return data_open(&rings->data, rings->loop, rings->config.threads, rings->config.poll_us,
+			 guest_map(rings->guest), rings->events, rings->context, diag);
+}
+
+/* The data threads have the new memory before the old one goes. */
+static void memory_changed(struct rings *rings)
+{
+	if (rings->data)
+		data_map(rings->data, guest_map(rings->guest));
+	guest_settle(rings->guest);
+}
+
+static int map(struct rings *rings, const struct wire_message *message, struct diag *diag)
+{
+	int result;
+
+	if (message->header.id == WIRE_SET_MEM_TABLE) {
+		result = guest_set_table(rings->guest, message, diag);
+	} else {
+		struct wire_region at = wire_slot_region(message);
+
+		result = guest_add(rings->guest, &at, &message->fds.entries[0], diag);
+	}
+	if (!result)
+		memory_changed(rings);
+	return result;
+}
+
+static int unmap(struct rings *rings, const struct wire_message *message, struct diag *diag)
+{
+	struct wire_region at = wire_slot_region(message);
+	int result = guest_remove(rings->guest, &at, diag);
+
+	if (!result)
+		memory_changed(rings);
+	return result;
+}
+
+static bool agreed(const struct rings *rings, enum wire_virtio_bit bit)
+{
+	return (rings->session->agreement.virtio_acked & WIRE_BIT(bit)) != 0;
+}
+
+static enum ring_format format_of(const struct rings *rings)
+{
+	return agreed(rings, WIRE_F_RING_PACKED) ? RING_PACKED : RING_SPLIT;
+}
+
+/*
+ * The true guest-physical addresses of what is written: for a packed ring the
+ * front-end names its event area as the log address (protocol notes 4.3).
+ */
+static struct data_log log_of(const struct rings *rings, const struct queue_state *queue)
+{
+	const struct map *now = guest_map(rings->guest);
+	enum ring_format format = format_of(rings);
+	struct data_log log = {.at = NULL};
+
+	if (!(queue->flags & LOG_RING))
+		return log;
+	log.at = guest_log_at(rings->guest, &log.size);
+	log.areas[0] = map_range(now, queue->used, ring_device_bytes(format, queue->size));
+	if (format == RING_PACKED)
+		log.areas[1] = map_range(now, queue->desc, ring_desc_bytes(format, queue->size));
+	return log;
+}
+
+static struct ring_areas shadow_areas(const struct rings *rings, unsigned int index,
+				      enum ring_format format, unsigned int num)
+{
+	uint8_t *slot = guest_arena_at(rings->guest) + arena_offset(index);
+	struct ring_areas areas = {slot + ARENA_DESC, slot + ARENA_DRIVER, slot + ARENA_DEVICE};
+
+	/* Nothing of the ring that was there before may look available or used. */
+	memset(areas.desc, 0, ring_desc_bytes(format, num));
+	memset(areas.driver, 0, ring_driver_bytes(format, num));
+	memset(areas.device, 0, ring_device_bytes(format, num));
+	return areas;
+}
+
+/* The record of this ring, NULL: there is none for it. */
+static void *record_of(const struct rings *rings, unsigned int index, unsigned int num)
+{
+	const struct session *session = rings->session;
+	size_t stride = inflight_bytes(format_of(rings), session->record_size);
+	uint64_t size;
+	uint8_t *at = guest_record_at(rings->guest, &size);
+
+	if (!session->record_ours || !at || index >= session->record_queues ||
+	    num > session->record_size || (index + 1) * stride > size)
+		return NULL;
+	return at + index * stride;
+}
+
+static int make_eventfds(struct ring_fds *fds, struct diag *diag)
+{
+	replace_fd(&fds->ring_kick, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	replace_fd(&fds->ring_call, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+	if (fds->ring_kick >= 0 && fds->ring_call >= 0)
+		return 0;
+	return diag_set(diag, -errno, "no eventfd is to be had: %s", strerror(errno));
+}
+
+static struct relay_config relay_of(const struct rings *rings, unsigned int index)
+{
+	const struct queue_state *queue = &rings->session->queues[index];
+	enum ring_format format = format_of(rings);
+
+	return (struct relay_config){
+	    .format = format,
+	    .num = queue->size,
+	    .event_idx = agreed(rings, WIRE_F_RING_EVENT_IDX),
+	    .indirect = agreed(rings, WIRE_F_RING_INDIRECT_DESC),
+	    .in_order = agreed(rings, WIRE_F_IN_ORDER),
+	    .notify_on_empty = agreed(rings, WIRE_F_NOTIFY_ON_EMPTY),
+	    .resubmit = rings->session->record_given,
+	    .base = queue->base,
+	    .record = record_of(rings, index, queue->size),
+	    .record_num = rings->session->record_size,
+	};
+}
+
+static int attach(struct rings *rings, unsigned int index, struct diag *diag)
+{
+	const struct queue_state *queue = &rings->session->queues[index];
+	struct ring_fds *fds = &rings->fds[index];
+	struct data_attach attach = {
+	    .queue = index,
+	    .desc = queue->desc,
+	    .driver = queue->avail,
+	    .device = queue->used,
+	    .guest_kick = fds->guest_kick,
+	    .guest_call = fds->guest_call,
+	};
+	int result = need_data(rings, diag);
+
+	if (!result && index >= rings->session->arena.rings)
+		result = diag_set(diag, -ERANGE, "only rings 0 to %u can be relayed",
+				  rings->session->arena.rings - 1);
+	if (!result && (queue->size == 0 || queue->size > RING_SIZE_MAX))
+		result = diag_set(diag, -EINVAL, "SET_VRING_NUM said %u: 1 to %u can be",
+				  queue->size, RING_SIZE_MAX);
+	if (!result)
+		result = guest_arena(rings->guest, rings->session->arena.size, diag);
+	if (!result)
+		result = make_eventfds(fds, diag);
+	if (result)
+		return result;
+	attach.relay = relay_of(rings, index);
+	attach.relay.shadow = shadow_areas(rings, index, attach.relay.format, attach.relay.num);
+	attach.back_kick = fds->ring_kick;
+	attach.back_call = fds->ring_call;
+	attach.log = log_of(rings, queue);
+	return data_attach(rings->data, &attach, diag);
+}
+
+static int retarget(struct rings *rings, unsigned int index)
+{
+	struct data_log log = log_of(rings, &rings->session->queues[index]);
+
+	data_retarget(rings->data, index, rings->fds[index].guest_kick,
+		      rings->fds[index].guest_call, &log);
+	return 0;
+}
+
+static int detach(struct rings *rings, unsigned int index)
+{
+	data_detach(rings->data, index);
+	replace_fd(&rings->fds[index].ring_kick, -1);
+	replace_fd(&rings->fds[index].ring_call, -1);
+	return 0;
+}
+
+static int watch(struct rings *rings, unsigned int index, struct diag *diag)
+{
+	const struct queue_state *queue = &rings->session->queues[index];
+	int result = need_data(rings, diag);
+
+	if (!result)
+		data_watch(rings->data, index, queue->used, queue->size);
+	return result;
+}
+
+static void raise_event(int fd)
+{
+	const uint64_t one = 1;
+
+	if (fd >= 0)
+		(void)!write(fd, &one, sizeof(one));
+}
+
+/* After a move either side may be waiting for a notification that went the old way. */
+static int nudge(const struct rings *rings, unsigned int index)
+{
+	raise_event(rings->fds[index].guest_call);
+	raise_event(rings->fds[index].guest_kick);
+	return 0;
+}
+
+bool rings_concerns(enum effect_kind kind)
+{
+	return kind >= EFFECT_KEEP_KICK;
+}
+
+int rings_carry_out(struct rings *rings, const struct effect *effect, struct diag *diag)
+{
+	struct ring_fds *fds = &rings->fds[effect->queue];
+
+	switch (effect->kind) {
+	case EFFECT_KEEP_KICK:
+		keep(&fds->guest_kick, effect->message);
+		break;
+	case EFFECT_KEEP_CALL:
+		keep(&fds->guest_call, effect->message);
+		break;
+	case EFFECT_MAP:
+		return map(rings, effect->message, diag);
+	case EFFECT_UNMAP:
+		return unmap(rings, effect->message, diag);
+	case EFFECT_MAP_LOG:
+		return guest_log_map(rings->guest, effect->message, diag);
+	case EFFECT_RECORD_NEW:
+		return guest_record_new(rings->guest, effect->size, diag);
+	case EFFECT_RECORD_MAP:
+		return guest_record_map(rings->guest, effect->message, diag);
+	case EFFECT_ATTACH:
+		return attach(rings, effect->queue, diag);
+	case EFFECT_RETARGET:
+		return retarget(rings, effect->queue);
+	case EFFECT_DRAIN:
+		data_drain(rings->data, effect->queue);
+		break;
+	case EFFECT_DETACH:
+		return detach(rings, effect->queue);
+	case EFFECT_WATCH:
+		return watch(rings, effect->queue, diag);
+	case EFFECT_NUDGE:
+		return nudge(rings, effect->queue);
+	default:
+		break;
+	}
+	return 0;
+}
+
+static int real_fd(struct rings *rings, const struct fd_entry *entry)
+{
+	const struct ring_fds *fds = &rings->fds[entry->inode % WIRE_QUEUES_MAX];
+	struct diag diag;
+
+	switch (entry->fd) {
+	case SESSION_FD_ARENA:
+		if (guest_arena(rings->guest, rings->session->arena.size, &diag))
+			return -1;
+		return guest_arena_fd(rings->guest);
+	case SESSION_FD_RECORD:
+		return guest_record_fd(rings->guest);
+	case SESSION_FD_SILENT:
+		if (rings->silent < 0)
+			rings->silent = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		return rings->silent;
+	case SESSION_FD_RING_KICK:
+		return fds->ring_kick;
+	case SESSION_FD_RING_CALL:
+		return fds->ring_call;
+	case SESSION_FD_GUEST_KICK:
+		return fds->guest_kick;
+	case SESSION_FD_GUEST_CALL:
+		return fds->guest_call;
+	}
+	return -1;
+}
+
+void rings_resolve(struct rings *rings, struct wire_message *message)
+{
+	for (unsigned int i = 0; i < message->fds.count; i++) {
+		struct fd_entry *entry = &message->fds.entries[i];
+		int fd;
+
+		if (entry->fd >= -1)
+			continue;
+		fd = real_fd(rings, entry);
+		*entry = (struct fd_entry){.fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0)};
+	}
+}
+
+void rings_counters(struct rings *rings, unsigned int queue, struct data_counters *counters)
+{
+	if (rings->data)
+		data_counters(rings->data, queue, counters);
+	else
+		*counters = (struct data_counters){.kicks = 0};
+}

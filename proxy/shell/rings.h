@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The data path of one session: its memory, its descriptors and its data threads,
+ * put together as the session's effects ask. Control thread only; guest memory is
+ * touched by the data threads alone.
+ */
+#pragma once
+
+#include "session/session.h"
+#include "shell/data.h"
+
+struct rings;
+
+struct rings_config {
+	unsigned int threads;
+	unsigned int poll_us;
+};
+
+/* The session outlives it. NULL: no memory. */
+struct rings *rings_new(uv_loop_t *loop, const struct session *session,
+			const struct rings_config *config, const struct data_events *events,
+			void *context);
+/* Ends the data threads and unmaps everything. NULL is allowed; returns NULL. */
+struct rings *rings_free(struct rings *rings);
+
+/* Whether this effect is for rings_carry_out(). */
+bool rings_concerns(enum effect_kind kind);
+
+/* 0, or -errno with a line: the ring of the effect, or the guest's memory, can not be used. */
+int rings_carry_out(struct rings *rings, const struct effect *effect, struct diag *diag);
+
+/* Puts copies of real descriptors in the place of those of enum session_fd. */
+void rings_resolve(struct rings *rings, struct wire_message *message);
+
+void rings_counters(struct rings *rings, unsigned int queue, struct data_counters *counters);
