@@ -41,17 +41,23 @@ static int close_world(void **state)
 }
 
 /* Each row has a session of its own: what one message settles can not hide another's fault. */
-static struct wire_agreement begin(struct world *world, enum wire_channel channel)
+static struct wire_agreement begin_with(struct world *world, enum wire_channel channel,
+					uint64_t offered)
 {
 	struct wire_agreement agreement = legal_agreement();
 
 	ends_open(&world->ends, &world->rig);
-	ends_negotiate(&world->ends, rig_virtio(), rig_protocol());
+	ends_negotiate(&world->ends, rig_virtio(), offered);
 	if (channel == WIRE_BACKEND)
 		ends_channel(&world->ends);
 	agreement.virtio_acked = agreement.virtio_offered = rig_virtio();
 	agreement.protocol_acked = rig_protocol();
 	return agreement;
+}
+
+static struct wire_agreement begin(struct world *world, enum wire_channel channel)
+{
+	return begin_with(world, channel, rig_protocol());
 }
 
 static void finish(struct world *world)
@@ -160,7 +166,8 @@ static void refuse_row(enum wire_channel channel, const struct wire_row *row, vo
 
 	if (!table_never(row))
 		return;
-	agreement = begin(world, channel);
+	/* The back-end has them all, the front-end takes whatever it is shown. */
+	agreement = begin_with(world, channel, rig_protocol() | RIG_NEVER);
 	both_ends(world, channel, &asks, &answers);
 	rig_send(asks, table_request(row, &agreement));
 	snprintf(want, sizeof(want), "%s was not negotiated", row->name);
