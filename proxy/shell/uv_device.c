@@ -72,10 +72,6 @@ static void take_front(struct uv_device *device)
 	struct diag diag;
 	int fd = uv_end_get(device->front, &diag);
 
-	if (fd == -ENOENT && device->conf->front.side == CONF_FD) {
-		device->events->finished(device->context);
-		return;
-	}
 	if (fd < 0) {
 		/* A front-end to connect to may be away for as long as it likes. */
 		if (fd != -EAGAIN && device->conf->front.side != CONF_CONNECT)
@@ -119,8 +115,8 @@ static void advance(void *context)
 {
 	struct uv_device *device = context;
 
-	/* No further front-end could be served. */
-	if (!device->relay && uv_end_spent(device->back)) {
+	/* No further session can be: the owner ends, and with it the device. */
+	if (!device->relay && (uv_end_spent(device->front) || uv_end_spent(device->back))) {
 		device->events->finished(device->context);
 		return;
 	}

@@ -144,12 +144,12 @@ void daemon_spawn(struct daemon *daemon, const struct daemon_extra *extra,
 {
 	static const char shell[] = "LISTEN_PID=$$ exec \"$@\"";
 	char *arguments[ARGUMENTS_MAX] = {"/bin/sh", "-c", (char *)shell, "sh"};
-	char *environment[8] = {
-	    "PATH=/usr/bin:/bin",
-	    "ASAN_OPTIONS=quarantine_size_mb=1:detect_stack_use_after_return=0"};
+	char *environment[8] = {"PATH=/usr/bin:/bin",
+				"ASAN_OPTIONS=quarantine_size_mb=1:exitcode=99",
+				"UBSAN_OPTIONS=halt_on_error=1:exitcode=99"};
 	const char *folder = getenv("FERRY_BIN");
 	char program[512];
-	unsigned int n = 4, e = 2, first;
+	unsigned int n = 4, e = 3, first;
 	int pair[2];
 
 	assert_non_null(folder);
