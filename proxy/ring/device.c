@@ -35,6 +35,29 @@ int device_pop(struct device *device, const struct ring_memory *memory, struct r
 	return packed_device_pop(&device->packed, memory, chain, diag);
 }
 
+int device_peek(struct device *device, const struct ring_memory *memory, struct ring_chain *chain,
+		struct diag *diag)
+{
+	if (device->format == RING_SPLIT)
+		return split_device_peek(&device->split, memory, chain, diag);
+	return packed_device_peek(&device->packed, memory, chain, diag);
+}
+
+void device_accept(struct device *device, const struct ring_chain *chain)
+{
+	if (device->format == RING_SPLIT)
+		split_device_accept(&device->split, chain);
+	else
+		packed_device_accept(&device->packed, chain);
+}
+
+bool device_claim(struct device *device, uint16_t id, uint16_t slots)
+{
+	if (device->format == RING_SPLIT)
+		return split_device_claim(&device->split, id);
+	return packed_device_claim(&device->packed, id, slots);
+}
+
 void device_push(struct device *device, const struct ring_chain *chain, uint32_t written)
 {
 	if (device->format == RING_SPLIT)
@@ -56,6 +79,13 @@ bool device_call_wanted(struct device *device)
 	if (device->format == RING_SPLIT)
 		return split_device_call_wanted(&device->split);
 	return packed_device_call_wanted(&device->packed);
+}
+
+bool device_waiting(const struct device *device)
+{
+	if (device->format == RING_SPLIT)
+		return split_device_waiting(&device->split);
+	return packed_device_waiting(&device->packed);
 }
 
 bool device_kicks(struct device *device, bool wanted)

@@ -24,10 +24,16 @@ void device_deinit(struct device *device);
 void device_move(struct device *device, const struct ring_areas *areas);
 int device_pop(struct device *device, const struct ring_memory *memory, struct ring_chain *chain,
 	       struct diag *diag);
+int device_peek(struct device *device, const struct ring_memory *memory, struct ring_chain *chain,
+		struct diag *diag);
+void device_accept(struct device *device, const struct ring_chain *chain);
+/* `slots` is looked at for a packed ring only. */
+bool device_claim(struct device *device, uint16_t id, uint16_t slots);
 /* Of the chain only `id` and `slots` are looked at. */
 void device_push(struct device *device, const struct ring_chain *chain, uint32_t written);
 void device_publish(struct device *device);
 bool device_call_wanted(struct device *device);
+bool device_waiting(const struct device *device);
 bool device_kicks(struct device *device, bool wanted);
 
 /*

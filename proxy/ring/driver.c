@@ -19,6 +19,14 @@ void driver_deinit(struct driver *driver)
 		packed_driver_deinit(&driver->packed);
 }
 
+void driver_in_order(struct driver *driver)
+{
+	if (driver->format == RING_SPLIT)
+		split_driver_in_order(&driver->split);
+	else
+		packed_driver_in_order(&driver->packed);
+}
+
 int driver_add(struct driver *driver, const struct ring_buffer *buffers, unsigned int count,
 	       uint64_t token)
 {
@@ -33,6 +41,13 @@ int driver_add_table(struct driver *driver, uint64_t addr, uint32_t len, uint32_
 	if (driver->format == RING_SPLIT)
 		return split_driver_add_table(&driver->split, addr, len, writable, token);
 	return packed_driver_add_table(&driver->packed, addr, len, writable, token);
+}
+
+int driver_add_chain(struct driver *driver, const struct ring_chain *chain, uint64_t token)
+{
+	if (driver->format == RING_SPLIT)
+		return split_driver_add_chain(&driver->split, chain, token);
+	return packed_driver_add_chain(&driver->packed, chain, token);
 }
 
 uint32_t driver_table(const struct driver *driver, void *table, const struct ring_buffer *buffers,

@@ -21,10 +21,14 @@ int driver_init(struct driver *driver, enum ring_format format, const struct rin
 		unsigned int num, bool event_idx, uint32_t base, struct diag *diag);
 void driver_deinit(struct driver *driver);
 
+/* VIRTIO_F_IN_ORDER was agreed; before the first add(). */
+void driver_in_order(struct driver *driver);
+
 int driver_add(struct driver *driver, const struct ring_buffer *buffers, unsigned int count,
 	       uint64_t token);
 int driver_add_table(struct driver *driver, uint64_t addr, uint32_t len, uint32_t writable,
 		     uint64_t token);
+int driver_add_chain(struct driver *driver, const struct ring_chain *chain, uint64_t token);
 uint32_t driver_table(const struct driver *driver, void *table, const struct ring_buffer *buffers,
 		      unsigned int count);
 void driver_publish(struct driver *driver);

@@ -59,6 +59,8 @@ static int pop_table(const struct packed_device *device, const struct ring_memor
 	struct ring_table table;
 	int result;
 
+	chain->table = head->addr;
+	chain->table_len = head->len;
 	if (!device->indirect)
 		return diag_set(diag, RING_BAD_TABLE,
 				"slot %u: indirect, and RING_INDIRECT_DESC was not agreed",
@@ -81,6 +83,21 @@ static int pop_table(const struct packed_device *device, const struct ring_memor
 	return result;
 }
 
+int packed_device_add(const struct packed_device *device, const struct ring_memory *memory,
+		      const struct ring_packed_desc *desc, struct ring_chain *chain,
+		      struct diag *diag)
+{
+	int result;
+
+	chain->slots++;
+	chain->id = desc->id;
+	if (desc->flags & RING_DESC_INDIRECT)
+		return pop_table(device, memory, desc, chain, diag);
+	result = ring_chain_add(chain, desc->addr, desc->len, desc->flags & RING_DESC_WRITE, diag);
+	chain->direct = chain->count;
+	return result;
+}
+
 /* Walks the chain at the avail position; its id is in its last descriptor (2.8.6). */
 static int walk(const struct packed_device *device, const struct ring_memory *memory,
 		struct ring_chain *chain, struct diag *diag)
@@ -96,12 +113,8 @@ static int walk(const struct packed_device *device, const struct ring_memory *me
 			    "slot %u: its chain takes more than the %u slots not in flight",
 			    device->avail.slot, device->num - device->taken);
 		ring_copy(&desc, &device->desc[at.slot], sizeof(desc));
-		chain->slots++;
-		chain->id = desc.id;
-		if (desc.flags & RING_DESC_INDIRECT)
-			return pop_table(device, memory, &desc, chain, diag);
-		result =
-		    ring_chain_add(chain, desc.addr, desc.len, desc.flags & RING_DESC_WRITE, diag);
+		result = packed_device_add(device, memory, &desc, chain, diag);
+		/* NEXT with INDIRECT was refused. */
 		if (result || !(desc.flags & RING_DESC_NEXT))
 			return result;
 		ring_position_move(&at, 1, device->num);
@@ -109,35 +122,54 @@ static int walk(const struct packed_device *device, const struct ring_memory *me
 }
 
 /* Acquire: flags that say "available" bring the whole chain. */
-static bool is_available(const struct packed_device *device)
+bool packed_device_waiting(const struct packed_device *device)
 {
 	uint16_t flags = __atomic_load_n(&device->desc[device->avail.slot].flags, __ATOMIC_ACQUIRE);
 
 	return ring_flags_state(flags) == ring_flags_available(device->avail.wrap);
 }
 
-int packed_device_pop(struct packed_device *device, const struct ring_memory *memory,
-		      struct ring_chain *chain, struct diag *diag)
+int packed_device_peek(const struct packed_device *device, const struct ring_memory *memory,
+		       struct ring_chain *chain, struct diag *diag)
 {
 	int result;
 
-	if (!is_available(device))
+	if (!packed_device_waiting(device))
 		return RING_EMPTY;
-	chain->id = 0;
-	chain->slots = 0;
-	chain->count = 0;
-	chain->readable = 0;
-	chain->writable = 0;
+	ring_chain_clear(chain, 0);
 	result = walk(device, memory, chain, diag);
 	if (result)
 		return result;
 	if (device->given[chain->id])
 		return diag_set(diag, RING_TWICE,
 				"buffer id %u is made available while it is in flight", chain->id);
+	return RING_OK;
+}
+
+void packed_device_accept(struct packed_device *device, const struct ring_chain *chain)
+{
 	device->given[chain->id] = 1;
 	device->taken += chain->slots;
 	ring_position_move(&device->avail, chain->slots, device->num);
-	return RING_OK;
+}
+
+bool packed_device_claim(struct packed_device *device, uint16_t id, uint16_t slots)
+{
+	if (device->given[id] || slots > device->num - device->taken)
+		return false;
+	device->given[id] = 1;
+	device->taken += slots;
+	return true;
+}
+
+int packed_device_pop(struct packed_device *device, const struct ring_memory *memory,
+		      struct ring_chain *chain, struct diag *diag)
+{
+	int result = packed_device_peek(device, memory, chain, diag);
+
+	if (!result)
+		packed_device_accept(device, chain);
+	return result;
 }
 
 /*
@@ -203,5 +235,5 @@ bool packed_device_kicks(struct packed_device *device, bool wanted)
 	if (!wanted)
 		return false;
 	ring_fence();
-	return is_available(device);
+	return packed_device_waiting(device);
 }

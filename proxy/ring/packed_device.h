@@ -37,6 +37,22 @@ void packed_device_deinit(struct packed_device *device);
 /* The same ring, mapped elsewhere from now on; the areas are aligned as before. */
 void packed_device_move(struct packed_device *device, const struct ring_areas *areas);
 
+/* As split_device_peek() and split_device_accept(). */
+int packed_device_peek(const struct packed_device *device, const struct ring_memory *memory,
+		       struct ring_chain *chain, struct diag *diag);
+void packed_device_accept(struct packed_device *device, const struct ring_chain *chain);
+
+/*
+ * For a chain that an earlier device popped and did not push: claim() counts it
+ * as popped; false: claimed already, or more slots than there are. Its
+ * descriptors may have been overwritten in the ring, so whoever kept a copy gives
+ * them to add(), first to last, after ring_chain_clear().
+ */
+bool packed_device_claim(struct packed_device *device, uint16_t id, uint16_t slots);
+int packed_device_add(const struct packed_device *device, const struct ring_memory *memory,
+		      const struct ring_packed_desc *desc, struct ring_chain *chain,
+		      struct diag *diag);
+
 /* RING_OK with the chain filled, RING_EMPTY, or a fault. */
 int packed_device_pop(struct packed_device *device, const struct ring_memory *memory,
 		      struct ring_chain *chain, struct diag *diag);
@@ -46,6 +62,9 @@ void packed_device_push(struct packed_device *device, uint16_t id, uint16_t slot
 			uint32_t written);
 void packed_device_publish(struct packed_device *device);
 bool packed_device_call_wanted(struct packed_device *device);
+
+/* Whether there is a chain to pop. */
+bool packed_device_waiting(const struct packed_device *device);
 
 /* Asks for kicks or for none. True: something is there already, no kick may come for it. */
 bool packed_device_kicks(struct packed_device *device, bool wanted);

@@ -51,6 +51,12 @@ int packed_driver_init(struct packed_driver *driver, const struct ring_areas *ar
 	return 0;
 }
 
+void packed_driver_in_order(struct packed_driver *driver)
+{
+	driver->in_order = true;
+	driver->ids[driver->num - 1].next = 0;
+}
+
 void packed_driver_deinit(struct packed_driver *driver)
 {
 	free(driver->ids);
@@ -96,20 +102,15 @@ static uint16_t claim_id(struct packed_driver *driver, unsigned int count, uint3
 	return id;
 }
 
-int packed_driver_add(struct packed_driver *driver, const struct ring_buffer *buffers,
-		      unsigned int count, uint64_t token)
+static int add(struct packed_driver *driver, const struct ring_buffer *buffers, unsigned int count,
+	       uint32_t writable, uint64_t token)
 {
-	uint32_t writable = 0;
 	uint16_t id;
 
-	assert(count > 0);
 	if (count > driver->num)
 		return RING_TOO_LONG;
 	if (count > driver->free)
 		return RING_FULL;
-	for (unsigned int i = 0; i < count; i++)
-		if (buffers[i].writable)
-			writable += buffers[i].len;
 	id = claim_id(driver, count, writable, token);
 	for (unsigned int i = 0; i < count; i++) {
 		struct ring_packed_desc desc = {
@@ -123,6 +124,27 @@ int packed_driver_add(struct packed_driver *driver, const struct ring_buffer *bu
 		put(driver, &desc);
 	}
 	return RING_OK;
+}
+
+int packed_driver_add(struct packed_driver *driver, const struct ring_buffer *buffers,
+		      unsigned int count, uint64_t token)
+{
+	uint32_t writable = 0;
+
+	assert(count > 0);
+	for (unsigned int i = 0; i < count; i++)
+		if (buffers[i].writable)
+			writable += buffers[i].len;
+	return add(driver, buffers, count, writable, token);
+}
+
+int packed_driver_add_chain(struct packed_driver *driver, const struct ring_chain *chain,
+			    uint64_t token)
+{
+	if (chain->table_len)
+		return packed_driver_add_table(driver, chain->table, chain->table_len,
+					       (uint32_t)chain->writable, token);
+	return add(driver, chain->buffers, chain->count, (uint32_t)chain->writable, token);
 }
 
 int packed_driver_add_table(struct packed_driver *driver, uint64_t addr, uint32_t len,
@@ -182,35 +204,70 @@ static bool is_used(const struct packed_driver *driver, uint16_t *flags)
 	return ring_flags_state(*flags) == ring_flags_used(driver->used.wrap);
 }
 
-int packed_driver_take(struct packed_driver *driver, struct ring_done *done, struct diag *diag)
+/*
+ * The completion at the used position, `count` of its slots. As next_used() in
+ * split_driver.c; within a batch the ring is not looked at.
+ */
+static int next_used(struct packed_driver *driver, struct ring_packed_desc *desc, struct diag *diag)
 {
-	struct packed_driver_id *entry;
-	struct ring_packed_desc desc;
 	uint16_t flags;
 
-	if (!is_used(driver, &flags))
-		return RING_EMPTY;
-	ring_copy(&desc, &driver->desc[driver->used.slot], sizeof(desc));
-	if (desc.id >= driver->num || driver->ids[desc.id].count == 0)
-		return diag_set(diag, RING_BAD_ID,
-				"used id %u at slot %u: no chain in flight has it", desc.id,
-				driver->used.slot);
-	entry = &driver->ids[desc.id];
-	/* The length counts only where WRITE says that something was written (2.8.9). */
-	*done = (struct ring_done){
-	    .token = entry->token,
-	    .length = flags & RING_DESC_WRITE ? desc.len : 0,
-	};
-	ring_position_move(&driver->used, entry->count, driver->num);
+	if (!driver->batch) {
+		if (!is_used(driver, &flags))
+			return RING_EMPTY;
+		ring_copy(desc, &driver->desc[driver->used.slot], sizeof(*desc));
+		if (desc->id >= driver->num || driver->ids[desc->id].count == 0)
+			return diag_set(diag, RING_BAD_ID,
+					"used id %u at slot %u: no chain in flight has it",
+					desc->id, driver->used.slot);
+		/* The length counts only where WRITE says that something was written (2.8.9). */
+		if (!(flags & RING_DESC_WRITE))
+			desc->len = 0;
+		if (!driver->in_order)
+			return RING_OK;
+		driver->last = *desc;
+	}
+	*desc = driver->last;
+	driver->batch = desc->id != driver->oldest;
+	if (driver->batch) {
+		desc->id = driver->oldest;
+		desc->len = driver->ids[driver->oldest].writable;
+	}
+	return RING_OK;
+}
+
+static void free_id(struct packed_driver *driver, uint16_t id)
+{
+	struct packed_driver_id *entry = &driver->ids[id];
+
 	driver->free += entry->count;
 	driver->chains--;
 	entry->count = 0;
+	if (driver->in_order) {
+		driver->oldest = entry->next;
+		return;
+	}
 	entry->next = driver->free_id;
-	driver->free_id = desc.id;
-	if (done->length > entry->writable)
+	driver->free_id = id;
+}
+
+int packed_driver_take(struct packed_driver *driver, struct ring_done *done, struct diag *diag)
+{
+	const struct packed_driver_id *entry;
+	struct ring_packed_desc desc;
+	int result = next_used(driver, &desc, diag);
+
+	if (result)
+		return result;
+	entry = &driver->ids[desc.id];
+	*done = (struct ring_done){
+	    .token = entry->token, .length = desc.len, .writable = entry->writable};
+	ring_position_move(&driver->used, entry->count, driver->num);
+	free_id(driver, desc.id);
+	if (done->length > done->writable)
 		return diag_set(diag, RING_BAD_LENGTH,
 				"used id %u: %u bytes written, the chain had room for %u", desc.id,
-				done->length, entry->writable);
+				done->length, done->writable);
 	return RING_OK;
 }
 
@@ -231,5 +288,5 @@ bool packed_driver_calls(struct packed_driver *driver, bool wanted)
 	if (!wanted)
 		return false;
 	ring_fence();
-	return is_used(driver, &flags);
+	return driver->batch || is_used(driver, &flags);
 }

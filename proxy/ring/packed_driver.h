@@ -10,6 +10,9 @@
  * not taken. They need not be the ones between our two positions by content:
  * the device writes a used descriptor over slots of chains still in flight, so
  * nothing about a chain is ever read back from the ring.
+ *
+ * With RING_IN_ORDER ids go round in order, like the descriptors of
+ * split_driver.h.
  */
 #pragma once
 
@@ -29,6 +32,9 @@ struct packed_driver {
 	struct packed_driver_id *ids;
 	uint16_t num;
 	bool event_idx;
+	bool in_order;
+	bool batch;            /* `last` stands for more chains than were taken yet */
+	uint16_t oldest;       /* in_order: id of the next chain to come back */
 	bool pending;          /* there is a batch to publish */
 	uint16_t pending_slot; /* its first descriptor */
 	uint16_t pending_flags;
@@ -38,6 +44,7 @@ struct packed_driver {
 	unsigned int chains; /* in flight, unpublished ones included */
 	struct ring_position avail;
 	struct ring_position used;
+	struct ring_packed_desc last;
 };
 
 /* Starts an empty ring at the position `base` (bit 15: wrap counter). -EINVAL, -ENOMEM. */
@@ -46,12 +53,18 @@ int packed_driver_init(struct packed_driver *driver, const struct ring_areas *ar
 /* Frees the private memory; safe twice. */
 void packed_driver_deinit(struct packed_driver *driver);
 
+/* As split_driver_in_order() (virtio 1.2, 2.8.8). */
+void packed_driver_in_order(struct packed_driver *driver);
+
 /* RING_FULL, or RING_TOO_LONG when even the empty ring has too few. `count` is at least 1. */
 int packed_driver_add(struct packed_driver *driver, const struct ring_buffer *buffers,
 		      unsigned int count, uint64_t token);
 /* A chain in one descriptor: a table at `addr`, written by packed_driver_table(). */
 int packed_driver_add_table(struct packed_driver *driver, uint64_t addr, uint32_t len,
 			    uint32_t writable, uint64_t token);
+/* A chain as a device popped it: direct descriptors or one table. */
+int packed_driver_add_chain(struct packed_driver *driver, const struct ring_chain *chain,
+			    uint64_t token);
 /* Writes an indirect table of `count` entries at `table`; returns its bytes. */
 uint32_t packed_driver_table(void *table, const struct ring_buffer *buffers, unsigned int count);
 

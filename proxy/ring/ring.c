@@ -20,15 +20,16 @@ static const char *const names[] = {
     [RING_ORDER] = "bad order",
     [RING_BAD_ID] = "bad id",
     [RING_BAD_LENGTH] = "bad length",
+    [RING_BAD_RECORD] = "bad inflight record",
 };
 
-static_assert(sizeof(names) / sizeof(names[0]) == RING_BAD_LENGTH + 1, "an outcome has no name");
+static_assert(sizeof(names) / sizeof(names[0]) == RING_BAD_RECORD + 1, "an outcome has no name");
 static_assert(sizeof(struct ring_desc) == RING_DESC_SIZE, "virtio 1.2, 2.7.5");
 static_assert(sizeof(struct ring_packed_desc) == RING_DESC_SIZE, "virtio 1.2, 2.8.13");
 
 const char *ring_outcome_name(int outcome)
 {
-	if (outcome < 0 || outcome > RING_BAD_LENGTH)
+	if (outcome < 0 || outcome > RING_BAD_RECORD)
 		return strerror(outcome < 0 ? -outcome : EINVAL);
 	return names[outcome];
 }

@@ -115,12 +115,20 @@ struct ring_chain {
 	uint64_t readable; /* bytes before the first writable one */
 	uint64_t writable; /* bytes */
 	struct ring_buffer *buffers;
+	/*
+	 * How it was said, so that it can be said again: the first `direct` buffers
+	 * are ring descriptors of their own, the others are in one indirect table.
+	 */
+	unsigned int direct;
+	uint32_t table_len; /* 0: no table */
+	uint64_t table;
 };
 
 /* What the driver gets back. */
 struct ring_done {
-	uint64_t token;  /* as it was added */
-	uint32_t length; /* bytes the device says it wrote */
+	uint64_t token;    /* as it was added */
+	uint32_t length;   /* bytes the device says it wrote */
+	uint32_t writable; /* bytes it could have written */
 };
 
 /* `size` bytes at a guest address, contiguous; NULL: not all of them are mapped. */
@@ -149,6 +157,7 @@ enum ring_outcome {
 	RING_ORDER,                   /* a readable buffer after a writable one */
 	RING_BAD_ID,                  /* a used id that is not in flight */
 	RING_BAD_LENGTH,              /* a used length beyond the writable bytes */
+	RING_BAD_RECORD,              /* an inflight record that contradicts itself or the ring */
 };
 
 /* "bad id" and so on. */
@@ -162,6 +171,19 @@ size_t ring_device_bytes(enum ring_format format, unsigned int num);
 /* Whether a ring may have this size and its areas this alignment; -EINVAL with the rule. */
 int ring_check(enum ring_format format, unsigned int num, const struct ring_areas *areas,
 	       struct diag *diag);
+
+/* A chain of nothing yet; `buffers` and `capacity` stay. */
+static inline void ring_chain_clear(struct ring_chain *chain, uint16_t id)
+{
+	chain->id = id;
+	chain->slots = 0;
+	chain->count = 0;
+	chain->readable = 0;
+	chain->writable = 0;
+	chain->direct = 0;
+	chain->table_len = 0;
+	chain->table = 0;
+}
 
 /*
  * Adds a buffer to a chain that is being read, checking everything that can be

@@ -42,6 +42,7 @@ int split_device_init(struct split_device *device, const struct ring_areas *area
 	    .event_idx = event_idx,
 	    .indirect = indirect,
 	    .avail_idx = base,
+	    .seen_idx = base,
 	    .used_idx = used_idx,
 	    .called_idx = used_idx,
 	};
@@ -101,6 +102,9 @@ static int pop_table(const struct ring_memory *memory, const struct ring_desc *h
 static int pop_indirect(const struct split_device *device, const struct ring_memory *memory,
 			const struct ring_desc *desc, struct ring_chain *chain, struct diag *diag)
 {
+	chain->direct = chain->count;
+	chain->table = desc->addr;
+	chain->table_len = desc->len;
 	if (!device->indirect)
 		return diag_set(diag, RING_BAD_TABLE,
 				"chain %u: indirect, and RING_INDIRECT_DESC was not agreed",
@@ -128,6 +132,7 @@ static int walk(const struct split_device *device, const struct ring_memory *mem
 		if (desc.flags & RING_DESC_INDIRECT)
 			return pop_indirect(device, memory, &desc, chain, diag);
 		result = add_entry(chain, &desc, diag);
+		chain->direct = chain->count;
 		if (result || !(desc.flags & RING_DESC_NEXT))
 			return result;
 		if (desc.next > device->mask)
@@ -138,25 +143,38 @@ static int walk(const struct split_device *device, const struct ring_memory *mem
 }
 
 /* Acquire: an index that is seen brings the entries and descriptors published before it. */
-static unsigned int available(const struct split_device *device)
+static uint16_t shared_idx(const struct split_device *device)
 {
-	return (uint16_t)(__atomic_load_n(&device->avail->idx, __ATOMIC_ACQUIRE) -
-			  device->avail_idx);
+	return __atomic_load_n(&device->avail->idx, __ATOMIC_ACQUIRE);
 }
 
-int split_device_pop(struct split_device *device, const struct ring_memory *memory,
-		     struct ring_chain *chain, struct diag *diag)
+/*
+ * Looks at the shared index only when all that was seen is taken: its cache line
+ * is the one the driver writes all the time.
+ */
+static int look(struct split_device *device, struct diag *diag)
 {
-	unsigned int ready = available(device);
-	uint16_t head;
-	int result;
+	uint16_t idx = shared_idx(device);
+	unsigned int ready = (uint16_t)(idx - device->avail_idx);
 
-	if (ready == 0)
-		return RING_EMPTY;
 	if (ready > size_of(device) - device->chains)
 		return diag_set(diag, RING_BAD_INDEX,
 				"avail index is %u past %u with %u of %u heads in flight", ready,
 				device->avail_idx, device->chains, size_of(device));
+	device->seen_idx = idx;
+	return ready ? RING_OK : RING_EMPTY;
+}
+
+int split_device_peek(struct split_device *device, const struct ring_memory *memory,
+		      struct ring_chain *chain, struct diag *diag)
+{
+	int result = RING_OK;
+	uint16_t head;
+
+	if (device->seen_idx == device->avail_idx)
+		result = look(device, diag);
+	if (result)
+		return result;
 	head = __atomic_load_n(&device->avail->ring[device->avail_idx & device->mask],
 			       __ATOMIC_RELAXED);
 	if (head > device->mask)
@@ -165,18 +183,40 @@ int split_device_pop(struct split_device *device, const struct ring_memory *memo
 	if (device->given[head])
 		return diag_set(diag, RING_TWICE, "head %u is made available while it is in flight",
 				head);
-	chain->id = head;
-	chain->slots = 0;
-	chain->count = 0;
-	chain->readable = 0;
-	chain->writable = 0;
-	result = walk(device, memory, chain, diag);
-	if (result)
-		return result;
-	device->given[head] = 1;
+	return split_device_again(device, memory, head, chain, diag);
+}
+
+void split_device_accept(struct split_device *device, const struct ring_chain *chain)
+{
+	device->given[chain->id] = 1;
 	device->avail_idx++;
 	device->chains++;
-	return RING_OK;
+}
+
+bool split_device_claim(struct split_device *device, uint16_t head)
+{
+	if (head > device->mask || device->given[head])
+		return false;
+	device->given[head] = 1;
+	device->chains++;
+	return true;
+}
+
+int split_device_again(const struct split_device *device, const struct ring_memory *memory,
+		       uint16_t head, struct ring_chain *chain, struct diag *diag)
+{
+	ring_chain_clear(chain, head);
+	return walk(device, memory, chain, diag);
+}
+
+int split_device_pop(struct split_device *device, const struct ring_memory *memory,
+		     struct ring_chain *chain, struct diag *diag)
+{
+	int result = split_device_peek(device, memory, chain, diag);
+
+	if (!result)
+		split_device_accept(device, chain);
+	return result;
 }
 
 void split_device_push(struct split_device *device, uint16_t head, uint32_t written)
@@ -211,6 +251,11 @@ bool split_device_call_wanted(struct split_device *device)
 	return !(__atomic_load_n(&device->avail->flags, __ATOMIC_RELAXED) & RING_AVAIL_NO_CALL);
 }
 
+bool split_device_waiting(const struct split_device *device)
+{
+	return shared_idx(device) != device->avail_idx;
+}
+
 /* As split_driver_calls(), the other way round. */
 bool split_device_kicks(struct split_device *device, bool wanted)
 {
@@ -225,5 +270,5 @@ bool split_device_kicks(struct split_device *device, bool wanted)
 	if (!wanted)
 		return false;
 	ring_fence();
-	return available(device) != 0;
+	return split_device_waiting(device);
 }

@@ -22,6 +22,7 @@ struct split_device {
 	bool event_idx;
 	bool indirect;       /* RING_INDIRECT_DESC was agreed */
 	uint16_t avail_idx;  /* of the next chain */
+	uint16_t seen_idx;   /* avail->idx when it was last looked at */
 	uint16_t used_idx;   /* of the next completion, perhaps not published */
 	uint16_t called_idx; /* used_idx when call_wanted() was last asked */
 	unsigned int chains; /* popped and not pushed */
@@ -39,7 +40,24 @@ void split_device_deinit(struct split_device *device);
 /* The same ring, mapped elsewhere from now on; the areas are aligned as before. */
 void split_device_move(struct split_device *device, const struct ring_areas *areas);
 
-/* RING_OK with the chain filled, RING_EMPTY, or a fault. */
+/*
+ * The next chain, which stays where it is until accept(): for a caller that may
+ * have no room for it. RING_OK with the chain filled, RING_EMPTY, or a fault.
+ */
+int split_device_peek(struct split_device *device, const struct ring_memory *memory,
+		      struct ring_chain *chain, struct diag *diag);
+void split_device_accept(struct split_device *device, const struct ring_chain *chain);
+
+/*
+ * For a head that an earlier device popped and did not push: claim() counts it
+ * as popped, again() reads its chain, as often as wanted. False: no such head,
+ * or claimed already.
+ */
+bool split_device_claim(struct split_device *device, uint16_t head);
+int split_device_again(const struct split_device *device, const struct ring_memory *memory,
+		       uint16_t head, struct ring_chain *chain, struct diag *diag);
+
+/* peek() and accept() in one. */
 int split_device_pop(struct split_device *device, const struct ring_memory *memory,
 		     struct ring_chain *chain, struct diag *diag);
 
@@ -47,6 +65,9 @@ int split_device_pop(struct split_device *device, const struct ring_memory *memo
 void split_device_push(struct split_device *device, uint16_t head, uint32_t written);
 void split_device_publish(struct split_device *device);
 bool split_device_call_wanted(struct split_device *device);
+
+/* Whether there is a chain to pop, or a fault to find. */
+bool split_device_waiting(const struct split_device *device);
 
 /* Asks for kicks or for none. True: something is there already, no kick may come for it. */
 bool split_device_kicks(struct split_device *device, bool wanted);

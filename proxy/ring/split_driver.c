@@ -43,11 +43,18 @@ int split_driver_init(struct split_driver *driver, const struct ring_areas *area
 	    .avail_idx = base,
 	    .kicked_idx = base,
 	    .used_idx = base,
+	    .seen_idx = base,
 	};
 	__atomic_store_n(&driver->avail->idx, base, __ATOMIC_RELAXED);
 	__atomic_store_n(&driver->used->idx, base, __ATOMIC_RELAXED);
 	split_driver_calls(driver, true);
 	return 0;
+}
+
+void split_driver_in_order(struct split_driver *driver)
+{
+	driver->in_order = true;
+	driver->slots[driver->mask].next = 0;
 }
 
 void split_driver_deinit(struct split_driver *driver)
@@ -64,61 +71,88 @@ static void make_available(struct split_driver *driver, uint16_t head)
 	driver->chains++;
 }
 
+/* What a chain is made of: buffers, then perhaps a table. */
+struct parts {
+	const struct ring_buffer *buffers;
+	unsigned int count;
+	uint64_t table;
+	uint32_t table_len; /* 0: no table */
+	uint32_t writable;
+	unsigned int slots;
+};
+
 /*
  * Nothing written here is looked at by the device before publish(): it reads
  * descriptors only through an avail entry below avail->idx.
  */
-int split_driver_add(struct split_driver *driver, const struct ring_buffer *buffers,
-		     unsigned int count, uint64_t token)
+static int add(struct split_driver *driver, const struct parts *parts, uint64_t token)
 {
 	uint16_t head = driver->free_head, at = head;
-	uint32_t writable = 0;
 
-	assert(count > 0);
-	if (count > size_of(driver))
+	if (parts->slots > size_of(driver))
 		return RING_TOO_LONG;
-	if (count > driver->free)
+	if (parts->slots > driver->free)
 		return RING_FULL;
-	for (unsigned int i = 0; i < count; i++) {
+	for (unsigned int i = 0; i < parts->count; i++) {
 		uint16_t next = driver->slots[at].next;
-		bool last = i + 1 == count;
+		bool last = i + 1 == parts->slots;
 
 		driver->desc[at] = (struct ring_desc){
-		    .addr = buffers[i].addr,
-		    .len = buffers[i].len,
-		    .flags = (uint16_t)((buffers[i].writable ? RING_DESC_WRITE : 0) |
+		    .addr = parts->buffers[i].addr,
+		    .len = parts->buffers[i].len,
+		    .flags = (uint16_t)((parts->buffers[i].writable ? RING_DESC_WRITE : 0) |
 					(last ? 0 : RING_DESC_NEXT)),
 		    .next = last ? 0 : next,
 		};
-		if (buffers[i].writable)
-			writable += buffers[i].len;
 		at = next;
 	}
+	if (parts->table_len) {
+		driver->desc[at] = (struct ring_desc){
+		    .addr = parts->table, .len = parts->table_len, .flags = RING_DESC_INDIRECT};
+		at = driver->slots[at].next;
+	}
 	driver->free_head = at;
-	driver->free -= count;
+	driver->free -= parts->slots;
 	driver->slots[head].token = token;
-	driver->slots[head].writable = writable;
-	driver->slots[head].count = (uint16_t)count;
+	driver->slots[head].writable = parts->writable;
+	driver->slots[head].count = (uint16_t)parts->slots;
 	make_available(driver, head);
 	return RING_OK;
+}
+
+int split_driver_add(struct split_driver *driver, const struct ring_buffer *buffers,
+		     unsigned int count, uint64_t token)
+{
+	struct parts parts = {.buffers = buffers, .count = count, .slots = count};
+
+	assert(count > 0);
+	for (unsigned int i = 0; i < count; i++)
+		if (buffers[i].writable)
+			parts.writable += buffers[i].len;
+	return add(driver, &parts, token);
 }
 
 int split_driver_add_table(struct split_driver *driver, uint64_t addr, uint32_t len,
 			   uint32_t writable, uint64_t token)
 {
-	uint16_t head = driver->free_head;
+	struct parts parts = {.table = addr, .table_len = len, .writable = writable, .slots = 1};
 
-	if (driver->free == 0)
-		return RING_FULL;
-	driver->desc[head] =
-	    (struct ring_desc){.addr = addr, .len = len, .flags = RING_DESC_INDIRECT};
-	driver->free_head = driver->slots[head].next;
-	driver->free--;
-	driver->slots[head].token = token;
-	driver->slots[head].writable = writable;
-	driver->slots[head].count = 1;
-	make_available(driver, head);
-	return RING_OK;
+	return add(driver, &parts, token);
+}
+
+int split_driver_add_chain(struct split_driver *driver, const struct ring_chain *chain,
+			   uint64_t token)
+{
+	struct parts parts = {
+	    .buffers = chain->buffers,
+	    .count = chain->direct,
+	    .table = chain->table,
+	    .table_len = chain->table_len,
+	    .writable = (uint32_t)chain->writable,
+	    .slots = chain->slots,
+	};
+
+	return add(driver, &parts, token);
 }
 
 uint32_t split_driver_table(void *table, const struct ring_buffer *buffers, unsigned int count)
@@ -170,41 +204,84 @@ static void free_chain(struct split_driver *driver, uint16_t head)
 	unsigned int count = driver->slots[head].count;
 	uint16_t tail = head;
 
+	driver->free += count;
+	driver->slots[head].count = 0;
+	driver->chains--;
+	if (driver->in_order) {
+		driver->oldest = (uint16_t)((head + count) & driver->mask);
+		return;
+	}
 	for (unsigned int i = 1; i < count; i++)
 		tail = driver->slots[tail].next;
 	driver->slots[tail].next = driver->free_head;
 	driver->free_head = head;
-	driver->free += count;
-	driver->slots[head].count = 0;
-	driver->chains--;
 }
 
-int split_driver_take(struct split_driver *driver, struct ring_done *done, struct diag *diag)
+/* As split_device.c's look(). */
+static int look(struct split_driver *driver, struct diag *diag)
 {
 	uint16_t idx = __atomic_load_n(&driver->used->idx, __ATOMIC_ACQUIRE);
 	unsigned int ready = (uint16_t)(idx - driver->used_idx);
-	const struct split_driver_slot *slot;
-	struct ring_used_elem elem;
 
-	if (ready == 0)
-		return RING_EMPTY;
 	if (ready > driver->chains)
 		return diag_set(diag, RING_BAD_INDEX,
 				"used index went from %u to %u with %u chains in flight",
 				driver->used_idx, idx, driver->chains);
-	ring_copy(&elem, &driver->used->ring[driver->used_idx & driver->mask], sizeof(elem));
-	if (elem.id > driver->mask || driver->slots[elem.id].count == 0)
-		return diag_set(diag, RING_BAD_ID,
-				"used id %u at index %u: no chain in flight has it", elem.id,
-				driver->used_idx);
-	slot = &driver->slots[elem.id];
-	*done = (struct ring_done){.token = slot->token, .length = elem.len};
+	if (ready == 0 && driver->batch)
+		return diag_set(diag, RING_BAD_INDEX,
+				"used id %u stands for more chains than used index %u has",
+				driver->last.id, idx);
+	driver->seen_idx = idx;
+	return ready ? RING_OK : RING_EMPTY;
+}
+
+/*
+ * The completion at used_idx. An entry that is not the oldest chain's stands for
+ * all up to its own, and is kept until they are given out.
+ */
+static int next_used(struct split_driver *driver, struct ring_used_elem *elem, struct diag *diag)
+{
+	if (!driver->batch) {
+		ring_copy(elem, &driver->used->ring[driver->used_idx & driver->mask],
+			  sizeof(*elem));
+		if (elem->id > driver->mask || driver->slots[elem->id].count == 0)
+			return diag_set(diag, RING_BAD_ID,
+					"used id %u at index %u: no chain in flight has it",
+					elem->id, driver->used_idx);
+		if (!driver->in_order)
+			return RING_OK;
+		driver->last = *elem;
+	}
+	*elem = driver->last;
+	driver->batch = elem->id != driver->oldest;
+	if (driver->batch)
+		*elem = (struct ring_used_elem){.id = driver->oldest,
+						.len = driver->slots[driver->oldest].writable};
+	return RING_OK;
+}
+
+int split_driver_take(struct split_driver *driver, struct ring_done *done, struct diag *diag)
+{
+	struct ring_used_elem elem;
+	int result = RING_OK;
+
+	if (driver->seen_idx == driver->used_idx)
+		result = look(driver, diag);
+	if (!result)
+		result = next_used(driver, &elem, diag);
+	if (result)
+		return result;
+	*done = (struct ring_done){
+	    .token = driver->slots[elem.id].token,
+	    .length = elem.len,
+	    .writable = driver->slots[elem.id].writable,
+	};
 	driver->used_idx++;
 	free_chain(driver, (uint16_t)elem.id);
-	if (elem.len > slot->writable)
+	if (done->length > done->writable)
 		return diag_set(diag, RING_BAD_LENGTH,
 				"used id %u: %u bytes written, the chain had room for %u", elem.id,
-				elem.len, slot->writable);
+				done->length, done->writable);
 	return RING_OK;
 }
 

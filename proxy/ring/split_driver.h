@@ -8,6 +8,10 @@
  *
  * Invariant: a descriptor is either on the private free list or in one chain
  * that was added and not taken; only private memory says which.
+ *
+ * With RING_IN_ORDER the list is the ring of descriptors itself: chains are
+ * added and come back in order, so that the free ones are always one run, and
+ * `next` never changes, as virtio 1.2, 2.7.5 wants it.
  */
 #pragma once
 
@@ -27,12 +31,17 @@ struct split_driver {
 	struct split_driver_slot *slots;
 	uint16_t mask; /* num - 1 */
 	bool event_idx;
+	bool in_order;
+	bool batch;      /* `last` stands for more chains than were taken yet */
+	uint16_t oldest; /* in_order: head of the next chain to come back */
 	uint16_t free_head;
 	unsigned int free;   /* descriptors */
 	uint16_t avail_idx;  /* of the next chain, perhaps not published */
 	uint16_t kicked_idx; /* avail_idx when kick_wanted() was last asked */
 	uint16_t used_idx;   /* of the next completion */
+	uint16_t seen_idx;   /* used->idx when it was last looked at */
 	unsigned int chains; /* in flight, unpublished ones included */
+	struct ring_used_elem last;
 };
 
 /*
@@ -44,12 +53,23 @@ int split_driver_init(struct split_driver *driver, const struct ring_areas *area
 /* Frees the private memory; safe twice. */
 void split_driver_deinit(struct split_driver *driver);
 
+/*
+ * VIRTIO_F_IN_ORDER was agreed; before the first add(). The device may then write
+ * one used entry for a batch, that of its last chain: take() gives back every
+ * chain before it too, as one whose writable part was filled, since nothing says
+ * how much of it was (virtio 1.2, 2.7.9).
+ */
+void split_driver_in_order(struct split_driver *driver);
+
 /* RING_FULL, or RING_TOO_LONG when even the empty ring has too few. `count` is at least 1. */
 int split_driver_add(struct split_driver *driver, const struct ring_buffer *buffers,
 		     unsigned int count, uint64_t token);
 /* A chain in one descriptor: a table at `addr`, written by split_driver_table(). */
 int split_driver_add_table(struct split_driver *driver, uint64_t addr, uint32_t len,
 			   uint32_t writable, uint64_t token);
+/* A chain as a device popped it: direct descriptors, then the table if it has one. */
+int split_driver_add_chain(struct split_driver *driver, const struct ring_chain *chain,
+			   uint64_t token);
 /* Writes an indirect table of `count` entries at `table`; returns its bytes. */
 uint32_t split_driver_table(void *table, const struct ring_buffer *buffers, unsigned int count);
 
