@@ -339,3 +339,20 @@ unsigned long daemon_rss_kb(const struct daemon *daemon)
 	fclose(file);
 	return kb;
 }
+
+unsigned long daemon_ticks(const struct daemon *daemon)
+{
+	unsigned long user = 0, system = 0;
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)daemon->pid);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	assert_int_equal(fscanf(file,
+				"%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+				&user, &system),
+			 2);
+	fclose(file);
+	return user + system;
+}
