@@ -198,6 +198,25 @@ static void a_back_end_that_connects_later_gets_the_waiting_front_end(void **sta
 	}
 }
 
+static void a_front_end_that_waits_for_the_back_end_keeps_its_turn(void **state)
+{
+	struct rig *rig = *state;
+	struct client first, second, back;
+	unsigned int idle;
+
+	start_back_listening(rig);
+	idle = daemon_fds(&rig->daemon);
+	rig_front(&first, rig->front);
+	daemon_wait_fds(&rig->daemon, idle + 1);
+	rig_front(&second, rig->front);
+	rig_front(&back, rig->back);
+	talk(&first, &back);
+	hang_up(&first, &back);
+	rig_front(&back, rig->back);
+	talk(&second, &back);
+	hang_up(&second, &back);
+}
+
 static void a_back_end_that_gave_up_waiting_is_passed_over(void **state)
 {
 	struct rig *rig = *state;
@@ -311,6 +330,7 @@ int main(void)
 	    CASE(a_front_end_that_listens_later_goes_and_comes_again_is_connected_to),
 	    CASE(a_back_end_that_connects_first_gets_the_front_end),
 	    CASE(a_back_end_that_connects_later_gets_the_waiting_front_end),
+	    CASE(a_front_end_that_waits_for_the_back_end_keeps_its_turn),
 	    CASE(a_back_end_that_gave_up_waiting_is_passed_over),
 	    CASE(a_front_end_that_gives_up_waiting_makes_room_for_the_next),
 	    CASE(a_passed_back_end_is_served_and_then_it_ends),
