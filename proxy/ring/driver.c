@@ -92,6 +92,11 @@ unsigned int driver_chains(const struct driver *driver)
 	return driver->format == RING_SPLIT ? driver->split.chains : driver->packed.chains;
 }
 
+unsigned int driver_free(const struct driver *driver)
+{
+	return driver->format == RING_SPLIT ? driver->split.free : driver->packed.free;
+}
+
 uint32_t driver_base(const struct driver *driver)
 {
 	if (driver->format == RING_SPLIT)

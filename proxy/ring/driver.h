@@ -39,5 +39,8 @@ bool driver_calls(struct driver *driver, bool wanted);
 /* Chains added and not taken. */
 unsigned int driver_chains(const struct driver *driver);
 
+/* Descriptors free for add(). */
+unsigned int driver_free(const struct driver *driver);
+
 /* What GET_VRING_BASE must answer once all that was added is taken. */
 uint32_t driver_base(const struct driver *driver);

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ring/relay.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* What QEMU, libvhost-user and their kin take of one chain, tables included. */
+#define BUFFERS_MIN 1024u
+
+/* What a chain's completion brings back: all there is to know about it. */
+static uint64_t token_pack(const struct ring_chain *chain, uint16_t entry)
+{
+	return (uint64_t)chain->id | (uint64_t)chain->slots << 16 | (uint64_t)entry << 32;
+}
+
+static struct ring_chain token_chain(uint64_t token)
+{
+	return (struct ring_chain){.id = (uint16_t)token, .slots = (uint16_t)(token >> 16)};
+}
+
+static uint16_t token_entry(uint64_t token)
+{
+	return (uint16_t)(token >> 32);
+}
+
+/* The line says whose rule was broken; outcomes below RING_FAULTS have none. */
+static int blame(const char *side, int result, struct diag *diag)
+{
+	struct diag line;
+
+	if (result < RING_FAULTS)
+		return result;
+	line = *diag;
+	return diag_set(diag, result, "%s: %s", side, line.text);
+}
+
+/* The guest's used position, as the record has it. */
+static uint16_t used_at(const struct relay *relay)
+{
+	const struct device *device = &relay->device;
+
+	return device->format == RING_SPLIT ? device->split.used_idx
+					    : ring_position_pack(device->packed.used);
+}
+
+/* Marks as popped what the record has in flight. */
+static int claim(struct relay *relay, struct diag *diag)
+{
+	for (unsigned int i = 0; i < relay->inflight.count; i++) {
+		const struct inflight_order *order = &relay->inflight.order[i];
+
+		if (!device_claim(&relay->device, order->id, order->slots))
+			return diag_set(diag, RING_BAD_RECORD,
+					"inflight record: chain %u of %u slots is twice in flight",
+					order->id, order->slots);
+	}
+	return 0;
+}
+
+static int init_device(struct relay *relay, const struct relay_config *config, bool settle,
+		       struct diag *diag)
+{
+	uint32_t base = config->base;
+	int result = 0;
+
+	if (settle)
+		result = inflight_settle(&relay->inflight, &config->guest, &base, diag);
+	if (!result)
+		result = device_init(&relay->device, config->format, &config->guest, config->num,
+				     config->event_idx, config->indirect, base, diag);
+	if (!result && settle)
+		result = claim(relay, diag);
+	else if (!result && relay->recorded)
+		inflight_reset(&relay->inflight, used_at(relay));
+	return result;
+}
+
+static int init(struct relay *relay, const struct relay_config *config, struct diag *diag)
+{
+	unsigned int capacity = config->num < BUFFERS_MIN ? BUFFERS_MIN : config->num;
+	bool settle = false;
+	int result = ring_check(config->format, config->num, &config->guest, diag);
+
+	if (!result && config->record) {
+		result = inflight_init(&relay->inflight, config->format, config->num,
+				       config->record, config->record_num, diag);
+		relay->recorded = !result;
+		settle = !result && config->resubmit && inflight_written(&relay->inflight);
+	}
+	if (!result)
+		result = init_device(relay, config, settle, diag);
+	if (!result)
+		result = driver_init(&relay->driver, config->format, &config->shadow, config->num,
+				     config->event_idx, relay_shadow_base(config->format), diag);
+	if (result)
+		return result;
+	if (config->in_order)
+		driver_in_order(&relay->driver);
+	relay->chain.capacity = capacity;
+	relay->chain.buffers = calloc(capacity, sizeof(*relay->chain.buffers));
+	if (!relay->chain.buffers)
+		return diag_set(diag, -ENOMEM, "no memory for chains of %u buffers", capacity);
+	return 0;
+}
+
+int relay_init(struct relay *relay, const struct relay_config *config, struct diag *diag)
+{
+	int result;
+
+	*relay = (struct relay){
+	    .notify_on_empty = config->notify_on_empty,
+	    .memory = config->memory,
+	    .device.format = config->format,
+	    .driver.format = config->format,
+	};
+	result = init(relay, config, diag);
+	if (result)
+		relay_deinit(relay);
+	return result;
+}
+
+void relay_deinit(struct relay *relay)
+{
+	device_deinit(&relay->device);
+	driver_deinit(&relay->driver);
+	inflight_deinit(&relay->inflight);
+	free(relay->chain.buffers);
+	relay->chain.buffers = NULL;
+}
+
+/* Reads into relay->chain what an earlier process had in flight. */
+static int read_again(struct relay *relay, const struct inflight_order *order, struct diag *diag)
+{
+	struct ring_packed_desc desc;
+	uint16_t at = order->entry;
+	int result = RING_OK;
+
+	if (relay->device.format == RING_SPLIT)
+		return split_device_again(&relay->device.split, &relay->memory, order->id,
+					  &relay->chain, diag);
+	ring_chain_clear(&relay->chain, order->id);
+	for (unsigned int i = 0; !result && i < order->slots; i++) {
+		inflight_desc(&relay->inflight, &at, &desc);
+		result = packed_device_add(&relay->device.packed, &relay->memory, &desc,
+					   &relay->chain, diag);
+	}
+	/* Read a second time from memory that a front-end may hold. */
+	if (!result && relay->chain.id != order->id)
+		result = diag_set(diag, RING_BAD_RECORD, "buffer id %u became %u", order->id,
+				  relay->chain.id);
+	return result;
+}
+
+static void hand_on(struct relay *relay, uint16_t entry)
+{
+	int result =
+	    driver_add_chain(&relay->driver, &relay->chain, token_pack(&relay->chain, entry));
+
+	assert(result == RING_OK);
+	(void)result;
+}
+
+static int pull_again(struct relay *relay, struct diag *diag)
+{
+	const struct inflight_order *order = &relay->inflight.order[relay->again];
+	const char *side = relay->device.format == RING_SPLIT ? "guest ring" : "inflight record";
+	int result = blame(side, read_again(relay, order, diag), diag);
+
+	if (result)
+		return result;
+	if (relay->chain.slots > driver_free(&relay->driver))
+		return RING_FULL;
+	hand_on(relay, order->entry);
+	relay->again++;
+	relay->counters.resubmitted++;
+	return RING_OK;
+}
+
+/*
+ * Dead before the record has the chain: it is still in the guest's ring. Dead
+ * after: it is in flight, whether or not the back-end saw it, as the shadow ring
+ * ends with us.
+ */
+static int pull_new(struct relay *relay, struct diag *diag)
+{
+	struct ring_chain *chain = &relay->chain;
+	int result = device_peek(&relay->device, &relay->memory, chain, diag);
+
+	if (result)
+		return blame("guest ring", result, diag);
+	if (chain->slots > driver_free(&relay->driver))
+		return RING_FULL;
+	hand_on(relay, relay->recorded ? inflight_fetch(&relay->inflight, chain) : 0);
+	device_accept(&relay->device, chain);
+	return RING_OK;
+}
+
+static int pull(struct relay *relay, struct diag *diag)
+{
+	if (relay->again < relay->inflight.count)
+		return pull_again(relay, diag);
+	return relay->held ? RING_EMPTY : pull_new(relay, diag);
+}
+
+int relay_pull(struct relay *relay, unsigned int budget, struct diag *diag)
+{
+	unsigned int count = 0;
+	int result = relay->blocked ? RING_FULL : RING_OK;
+
+	while (!result && count < budget) {
+		result = pull(relay, diag);
+		count += !result;
+	}
+	relay->blocked = result == RING_FULL;
+	if (count == 0)
+		return result ? result : RING_EMPTY;
+	driver_publish(&relay->driver);
+	if (driver_kick_wanted(&relay->driver))
+		relay->kick = true;
+	return result == RING_EMPTY ? RING_OK : result;
+}
+
+/* Takes one completion; what it says is not more than the chain has room for. */
+static int take(struct relay *relay, struct ring_done *done, struct diag *diag)
+{
+	int result = driver_take(&relay->driver, done, diag);
+
+	if (result == RING_BAD_LENGTH) {
+		done->length = done->writable;
+		relay->counters.clamped++;
+		return RING_OK;
+	}
+	return blame("back-end ring", result, diag);
+}
+
+static void give_back(struct relay *relay, const struct ring_done *done)
+{
+	struct ring_chain chain = token_chain(done->token);
+
+	if (relay->recorded)
+		inflight_complete(&relay->inflight, token_entry(done->token));
+	device_push(&relay->device, &chain, done->length);
+	relay->counters.bytes_written += done->length;
+}
+
+/*
+ * The record is told before and after. Dead in between, it compares what it was
+ * told with what the ring shows, and knows whether the guest has the batch.
+ */
+static void publish(struct relay *relay)
+{
+	uint16_t used = used_at(relay);
+
+	if (relay->recorded)
+		inflight_before_publish(&relay->inflight, used);
+	device_publish(&relay->device);
+	if (relay->recorded)
+		inflight_after_publish(&relay->inflight, used);
+}
+
+int relay_complete(struct relay *relay, unsigned int budget, struct diag *diag)
+{
+	unsigned int count = 0;
+	struct ring_done done;
+	int result = RING_OK;
+
+	while (!result && count < budget) {
+		result = take(relay, &done, diag);
+		if (!result) {
+			give_back(relay, &done);
+			count++;
+		}
+	}
+	if (count == 0)
+		return result ? result : RING_EMPTY;
+	publish(relay);
+	relay->counters.relayed += count;
+	relay->blocked = false;
+	if (device_call_wanted(&relay->device) ||
+	    (relay->notify_on_empty && relay_in_flight(relay) == 0 &&
+	     !device_waiting(&relay->device)))
+		relay->call = true;
+	return result == RING_EMPTY ? RING_OK : result;
+}
+
+/*
+ * A side that can give us nothing to do is not asked: the guest while the shadow
+ * ring is full, as only a completion helps then, and while we are held, as it was
+ * asked when that began.
+ */
+bool relay_sleep(struct relay *relay)
+{
+	bool work = driver_calls(&relay->driver, true);
+
+	relay->quiet = false;
+	if (relay->blocked)
+		return work;
+	if (!relay->held && device_kicks(&relay->device, true))
+		work = true;
+	return work || relay->again < relay->inflight.count;
+}
+
+/*
+ * With the event index of a split ring a wish is used up when it is met, and
+ * turning it off would be one more store to a line that the other end reads. In
+ * all other cases the wish stands until it is taken back.
+ */
+void relay_wake(struct relay *relay)
+{
+	const struct device *device = &relay->device;
+
+	if (relay->quiet || (device->format == RING_SPLIT && device->split.event_idx))
+		return;
+	relay->quiet = true;
+	driver_calls(&relay->driver, false);
+	if (!relay->held)
+		device_kicks(&relay->device, false);
+}
+
+void relay_hold(struct relay *relay, bool held)
+{
+	relay->held = held;
+	if (held)
+		device_kicks(&relay->device, true);
+	relay->quiet = false;
+}
+
+unsigned int relay_in_flight(const struct relay *relay)
+{
+	return driver_chains(&relay->driver) + relay->inflight.count - relay->again;
+}
+
+uint32_t relay_base(const struct relay *relay)
+{
+	return device_base(&relay->device);
+}
+
+void relay_move(struct relay *relay, const struct ring_areas *guest,
+		const struct ring_memory *memory)
+{
+	relay->memory = *memory;
+	device_move(&relay->device, guest);
+}
