@@ -144,6 +144,10 @@ static int read_again(struct relay *relay, const struct inflight_order *order, s
 		result = packed_device_add(&relay->device.packed, &relay->memory, &desc,
 					   &relay->chain, diag);
 	}
+	/* Read a second time from memory that a front-end may hold. */
+	if (!result && relay->chain.id != order->id)
+		result = diag_set(diag, RING_BAD_RECORD, "buffer id %u became %u", order->id,
+				  relay->chain.id);
 	return result;
 }
 
@@ -159,7 +163,8 @@ static void hand_on(struct relay *relay, uint16_t entry)
 static int pull_again(struct relay *relay, struct diag *diag)
 {
 	const struct inflight_order *order = &relay->inflight.order[relay->again];
-	int result = blame("inflight record", read_again(relay, order, diag), diag);
+	const char *side = relay->device.format == RING_SPLIT ? "guest ring" : "inflight record";
+	int result = blame(side, read_again(relay, order, diag), diag);
 
 	if (result)
 		return result;
@@ -261,10 +266,10 @@ int relay_complete(struct relay *relay, unsigned int budget, struct diag *diag)
 
 	while (!result && count < budget) {
 		result = take(relay, &done, diag);
-		if (result)
-			break;
-		give_back(relay, &done);
-		count++;
+		if (!result) {
+			give_back(relay, &done);
+			count++;
+		}
 	}
 	if (count == 0)
 		return result ? result : RING_EMPTY;

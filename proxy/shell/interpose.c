@@ -97,7 +97,7 @@ static int find_backend(struct interpose *interpose, struct diag *diag)
 
 	if (ours && is_socket(interpose->behind))
 		return 0;
-	if (ours || !is_socket(interpose->path))
+	if (ours || !is_socket(interpose->path) || sock_is_deserted(interpose->path))
 		return diag_set(diag, -ENOENT, "%s: no back-end listens there: start it first",
 				interpose->path);
 	unlink(interpose->behind);

@@ -74,11 +74,32 @@ int sock_listen(const char *path, mode_t mode, struct diag *diag)
 	return diag_set(diag, result, "%s: can not listen: %s", path, strerror(-result));
 }
 
+/*
+ * Asked with a socket of another kind: EPROTOTYPE tells that somebody is there
+ * without his getting a connection, which a back-end that serves one and ends
+ * (virtiofsd) would take for it.
+ */
+bool sock_is_deserted(const char *path)
+{
+	struct sockaddr_un address;
+	struct diag diag;
+	bool deserted;
+	int fd;
+
+	if (make_address(path, &address, &diag))
+		return false;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	deserted =
+	    connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0 && errno == ECONNREFUSED;
+	close(fd);
+	return deserted;
+}
+
 int sock_listen_anew(const char *path, mode_t mode, struct diag *diag)
 {
-	struct diag probe;
 	struct stat st;
-	int fd;
 
 	if (lstat(path, &st) < 0)
 		return sock_listen(path, mode, diag);
@@ -86,13 +107,10 @@ int sock_listen_anew(const char *path, mode_t mode, struct diag *diag)
 		return diag_set(diag, -EEXIST,
 				"%s: exists and is no socket: remove it or choose another path",
 				path);
-	fd = sock_connect(path, &probe);
-	if (fd == -ECONNREFUSED) {
+	if (sock_is_deserted(path)) {
 		unlink(path);
 		return sock_listen(path, mode, diag);
 	}
-	if (fd >= 0)
-		close(fd);
 	return diag_set(diag, -EADDRINUSE,
 			"%s: another process listens there: end it or choose another path", path);
 }

@@ -22,6 +22,9 @@ int sock_connect(const char *path, struct diag *diag);
 /* A listening socket at `path`, which must not exist. `mode` as in chmod. */
 int sock_listen(const char *path, mode_t mode, struct diag *diag);
 
+/* Whether the socket at `path` is one nobody has open any more. Nobody notices the question. */
+bool sock_is_deserted(const char *path);
+
 /*
  * As sock_listen(), but a socket nobody listens at any more (its owner was
  * killed) is taken over. -EADDRINUSE: somebody does listen there.

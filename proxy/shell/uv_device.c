@@ -50,9 +50,11 @@ static void on_ended(void *context)
 {
 	struct uv_device *device = context;
 
+	bool spent = uv_end_spent(device->back);
+
 	end_relay(device);
-	uv_end_watch(device->back, false);
-	uv_end_watch(device->front, true);
+	uv_end_watch(device->back, spent);
+	uv_end_watch(device->front, !spent);
 }
 
 static void on_event(void *context, const char *name, const char *json)
@@ -70,10 +72,6 @@ static void take_front(struct uv_device *device)
 	struct diag diag;
 	int fd = uv_end_get(device->front, &diag);
 
-	if (fd == -ENOENT && device->conf->front.side == CONF_FD) {
-		device->events->finished(device->context);
-		return;
-	}
 	if (fd < 0) {
 		/* A front-end to connect to may be away for as long as it likes. */
 		if (fd != -EAGAIN && device->conf->front.side != CONF_CONNECT)
@@ -105,10 +103,6 @@ static void take_back(struct uv_device *device)
 	}
 	if (!connects)
 		uv_end_watch(device->back, false);
-	if (fd == -ENOENT && device->conf->back.side == CONF_FD) {
-		device->events->finished(device->context);
-		return;
-	}
 	if (fd < 0)
 		log_line(LEVEL_ERROR,
 			 "back-end %s: the front-end is let go: is the back-end running?",
@@ -122,6 +116,11 @@ static void advance(void *context)
 {
 	struct uv_device *device = context;
 
+	/* No further session can be: the owner ends, and with it the device. */
+	if (!device->relay && (uv_end_spent(device->front) || uv_end_spent(device->back))) {
+		device->events->finished(device->context);
+		return;
+	}
 	if (!device->relay)
 		take_front(device);
 	if (device->relay && !uv_relay_session(device->relay))

@@ -189,6 +189,11 @@ void uv_end_watch(struct uv_end *end, bool on)
 		uv_timer_stop(&end->timer);
 }
 
+bool uv_end_spent(const struct uv_end *end)
+{
+	return end->used;
+}
+
 const char *uv_end_name(const struct uv_end *end)
 {
 	return end->name;

@@ -30,6 +30,9 @@ int uv_end_open(struct uv_end **end, uv_loop_t *loop, const struct conf_end *con
  */
 int uv_end_get(struct uv_end *end, struct diag *diag);
 
+/* Whether its one connection, passed as a descriptor, was handed out: there is no other. */
+bool uv_end_spent(const struct uv_end *end);
+
 void uv_end_watch(struct uv_end *end, bool on);
 
 /* The path, or "descriptor 5". */

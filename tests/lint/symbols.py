@@ -11,7 +11,7 @@ import subprocess
 
 PURE = set("""
 abort assert calloc free malloc realloc reallocarray strdup strndup
-memchr memcmp memcpy memmem memmove memset strcasecmp strcasestr strchr strcmp strcpy strlen
+memchr memcmp memcpy memmem memmove memset strcasecmp strcasestr strchr strcmp strcpy strlen strsep
 strncasecmp strncmp strncpy strnlen strrchr strspn strcspn strstr strtok_r
 snprintf vsnprintf asprintf vasprintf sscanf __isoc99_sscanf
 strtol strtoll strtoul strtoull strtod

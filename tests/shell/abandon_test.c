@@ -152,11 +152,14 @@ static void running_out_of_descriptors_is_survived(void **state)
 	struct daemon *daemon = &world->rig.daemon;
 	size_t from = daemon_log_size(daemon);
 	struct client front, back;
+	unsigned long ticks;
 
 	limit(daemon, 3);
 	rig_front(&front, world->rig.front);
 	daemon_wait_log(daemon, from, "Too many open files", NULL);
+	ticks = daemon_ticks(daemon);
 	assert_false(rig_ready(front.fd, POLLIN, RIG_QUIET));
+	assert_in_range(daemon_ticks(daemon) - ticks, 0, RIG_TICKS);
 	assert_in_range(daemon_count(daemon, from, "Too many open files"), 1, 10);
 	limit(daemon, 1024);
 	rig_accept(&back, world->rig.listener);
@@ -170,13 +173,14 @@ static void running_out_of_descriptors_is_survived(void **state)
 
 int main(void)
 {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fault_open, fault_close)
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(front_end_closing_at_any_byte_leaves_nothing),
-	    cmocka_unit_test(back_end_closing_at_any_byte_closes_the_front_end),
-	    cmocka_unit_test(back_end_channel_closing_at_any_byte_leaves_the_session),
-	    cmocka_unit_test(garbage_from_any_side_leaves_the_daemon_serving),
-	    cmocka_unit_test(running_out_of_descriptors_is_survived),
+	    CASE(front_end_closing_at_any_byte_leaves_nothing),
+	    CASE(back_end_closing_at_any_byte_closes_the_front_end),
+	    CASE(back_end_channel_closing_at_any_byte_leaves_the_session),
+	    CASE(garbage_from_any_side_leaves_the_daemon_serving),
+	    CASE(running_out_of_descriptors_is_survived),
 	};
 
-	return cmocka_run_group_tests(tests, fault_open, fault_close);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -178,6 +178,10 @@ class Events(unittest.TestCase):
         child = subprocess.Popen([CTL, f"--control={daemon.path}", *args, "events"], text=True,
                                  env=dict(os.environ, TZ="UTC"), stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE)
+        # A line that never comes fails the test rather than holding it up.
+        timer = threading.Timer(20, child.kill)
+        timer.daemon = True
+        timer.start()
         return daemon, child
 
     def test_one_line_an_event_as_it_comes_until_a_signal(self):

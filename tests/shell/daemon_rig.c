@@ -144,12 +144,12 @@ void daemon_spawn(struct daemon *daemon, const struct daemon_extra *extra,
 {
 	static const char shell[] = "LISTEN_PID=$$ exec \"$@\"";
 	char *arguments[ARGUMENTS_MAX] = {"/bin/sh", "-c", (char *)shell, "sh"};
-	char *environment[8] = {
-	    "PATH=/usr/bin:/bin",
-	    "ASAN_OPTIONS=quarantine_size_mb=1:detect_stack_use_after_return=0"};
+	char *environment[8] = {"PATH=/usr/bin:/bin",
+				"ASAN_OPTIONS=quarantine_size_mb=1:exitcode=99",
+				"UBSAN_OPTIONS=halt_on_error=1:exitcode=99"};
 	const char *folder = getenv("FERRY_BIN");
 	char program[512];
-	unsigned int n = 4, e = 2, first;
+	unsigned int n = 4, e = 3, first;
 	int pair[2];
 
 	assert_non_null(folder);
@@ -338,4 +338,21 @@ unsigned long daemon_rss_kb(const struct daemon *daemon)
 			break;
 	fclose(file);
 	return kb;
+}
+
+unsigned long daemon_ticks(const struct daemon *daemon)
+{
+	unsigned long user = 0, system = 0;
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)daemon->pid);
+	file = fopen(path, "re");
+	assert_non_null(file);
+	assert_int_equal(fscanf(file,
+				"%*d (%*[^)]) %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+				&user, &system),
+			 2);
+	fclose(file);
+	return user + system;
 }

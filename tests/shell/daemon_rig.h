@@ -22,6 +22,7 @@
 #define RIG_MS 20000 /* the longest wait for anything */
 #endif
 #define RIG_PATH  108
+#define RIG_TICKS 10  /* at most on a processor in RIG_QUIET while it has nothing to do */
 #define RIG_QUIET 300 /* ms without progress after which a flood counts as stuck */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -89,6 +90,8 @@ unsigned int daemon_fds(const struct daemon *daemon);
 /* Waits until it has as many descriptors open. */
 void daemon_wait_fds(const struct daemon *daemon, unsigned int count);
 unsigned long daemon_rss_kb(const struct daemon *daemon);
+/* Time on a processor, in hundredths of a second. */
+unsigned long daemon_ticks(const struct daemon *daemon);
 
 int64_t rig_now_ms(void);
 /* True: the descriptor is ready within RIG_MS. */

@@ -273,18 +273,19 @@ static void more_descriptors_than_fit_end_their_session_alone(void **state)
 
 int main(void)
 {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, fault_open, fault_close)
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_short_message_ends_its_session_alone),
-	    cmocka_unit_test(an_oversized_message_ends_its_session_alone),
-	    cmocka_unit_test(an_unknown_version_ends_its_session_alone),
-	    cmocka_unit_test(unknown_flags_end_their_session_alone),
-	    cmocka_unit_test(a_wrong_number_of_descriptors_ends_its_session_alone),
-	    cmocka_unit_test(a_ring_the_device_has_not_ends_its_session_alone),
-	    cmocka_unit_test(a_message_not_negotiated_ends_its_session_alone),
-	    cmocka_unit_test(a_reply_to_nothing_ends_its_session_alone),
-	    cmocka_unit_test(a_request_where_replies_are_due_ends_its_session_alone),
-	    cmocka_unit_test(more_descriptors_than_fit_end_their_session_alone),
+	    CASE(a_short_message_ends_its_session_alone),
+	    CASE(an_oversized_message_ends_its_session_alone),
+	    CASE(an_unknown_version_ends_its_session_alone),
+	    CASE(unknown_flags_end_their_session_alone),
+	    CASE(a_wrong_number_of_descriptors_ends_its_session_alone),
+	    CASE(a_ring_the_device_has_not_ends_its_session_alone),
+	    CASE(a_message_not_negotiated_ends_its_session_alone),
+	    CASE(a_reply_to_nothing_ends_its_session_alone),
+	    CASE(a_request_where_replies_are_due_ends_its_session_alone),
+	    CASE(more_descriptors_than_fit_end_their_session_alone),
 	};
 
-	return cmocka_run_group_tests(tests, fault_open, fault_close);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

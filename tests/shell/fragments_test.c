@@ -186,14 +186,15 @@ static void no_descriptor_is_left_behind_by_all_of_it(void **state)
 
 int main(void)
 {
+#define CASE(name) cmocka_unit_test_setup_teardown(name, open_world, close_world)
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(a_long_session_passes_message_by_message),
-	    cmocka_unit_test(a_long_session_passes_byte_by_byte),
-	    cmocka_unit_test(a_long_session_passes_with_each_message_in_two_parts),
-	    cmocka_unit_test(a_long_session_passes_glued_together),
-	    cmocka_unit_test(a_long_session_passes_in_random_pieces),
-	    cmocka_unit_test(no_descriptor_is_left_behind_by_all_of_it),
+	    CASE(a_long_session_passes_message_by_message),
+	    CASE(a_long_session_passes_byte_by_byte),
+	    CASE(a_long_session_passes_with_each_message_in_two_parts),
+	    CASE(a_long_session_passes_glued_together),
+	    CASE(a_long_session_passes_in_random_pieces),
+	    CASE(no_descriptor_is_left_behind_by_all_of_it),
 	};
 
-	return cmocka_run_group_tests(tests, open_world, close_world);
+	return cmocka_run_group_tests(tests, NULL, NULL);
 }

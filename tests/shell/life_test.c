@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Sessions one after the other, and how the daemon and its sockets end. */
+#include "daemon_rig.h"
+
+#include "shell/fds.h"
+#include "shell/sock.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define AT_ONCE_MS 1000
+#define WARM_UP    50
+#define GROWTH_KB  (RIG_SANITIZED ? 4096ul : 64ul)
+
+static int open_rig(void **state)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+
+	*state = rig;
+	rig_open(rig, true);
+	rig_start(rig, "--data-path=direct --synthesize=none");
+	return 0;
+}
+
+static int close_rig(void **state)
+{
+	struct rig *rig = *state;
+
+	rig_close(rig);
+	free(rig);
+	return 0;
+}
+
+static void sigterm_ends_it_at_once_with_a_session_running(void **state)
+{
+	struct rig *rig = *state;
+	struct ends ends;
+	int64_t begun;
+
+	ends_open(&ends, rig);
+	ends_negotiate(&ends, rig_virtio(), rig_protocol());
+	ends_channel(&ends);
+	/* A back-end that owes an answer does not hold it up either. */
+	ends_tell(&ends, wire_request(WIRE_GET_STATUS, 0));
+	begun = rig_now_ms();
+	assert_int_equal(daemon_end(&rig->daemon, SIGTERM), 0);
+	assert_in_range(rig_now_ms() - begun, 0, AT_ONCE_MS);
+	rig_closed(&ends.front);
+	rig_closed(&ends.back);
+	rig_closed(&ends.front_channel);
+	rig_closed(&ends.back_channel);
+	ends_close(&ends);
+	assert_false(rig_exists(rig->front));
+}
+
+static void sigint_ends_it_like_sigterm(void **state)
+{
+	struct rig *rig = *state;
+
+	assert_int_equal(daemon_end(&rig->daemon, SIGINT), 0);
+	assert_false(rig_exists(rig->front));
+}
+
+static void a_second_front_end_waits_until_the_first_goes(void **state)
+{
+	struct rig *rig = *state;
+	struct client second, back;
+	unsigned long ticks;
+	struct ends ends;
+
+	ends_open(&ends, rig);
+	rig_front(&second, rig->front);
+	rig_send(&second, wire_request(WIRE_GET_FEATURES, 0));
+	ends_negotiate(&ends, rig_virtio(), rig_protocol());
+	/* Nobody came to the back-end for it, and the daemon does not look at it all the time. */
+	ticks = daemon_ticks(&rig->daemon);
+	assert_false(rig_ready(rig->listener, POLLIN, RIG_QUIET));
+	assert_in_range(daemon_ticks(&rig->daemon) - ticks, 0, RIG_TICKS);
+	client_close(&ends.front);
+	rig_closed(&ends.back);
+	rig_accept(&back, rig->listener);
+	message_dispose(rig_receive(&back, WIRE_GET_FEATURES));
+	rig_send(&back, wire_reply_u64(WIRE_GET_FEATURES, 0));
+	message_dispose(rig_receive(&second, WIRE_GET_FEATURES));
+	client_close(&second);
+	client_close(&back);
+	ends_close(&ends);
+}
+
+/* What the first agreed is nothing to the second. */
+static void each_front_end_gets_a_fresh_session(void **state)
+{
+	struct rig *rig = *state;
+	size_t from = daemon_log_size(&rig->daemon);
+	struct ends ends;
+
+	rig_serves(rig);
+	ends_open(&ends, rig);
+	rig_send(&ends.front, wire_request(WIRE_GET_QUEUE_NUM, 0));
+	daemon_wait_log(&rig->daemon, from, "GET_QUEUE_NUM was not negotiated", NULL);
+	rig_closed(&ends.front);
+	rig_closed(&ends.back);
+	ends_close(&ends);
+}
+
+static void loss_of_the_back_end_closes_the_front_end_with_one_line(void **state)
+{
+	struct rig *rig = *state;
+	size_t from = daemon_log_size(&rig->daemon);
+	char line[RIG_LINE], pid[32];
+	struct ends ends;
+
+	ends_open(&ends, rig);
+	ends_negotiate(&ends, rig_virtio(), rig_protocol());
+	client_close(&ends.back);
+	rig_closed(&ends.front);
+	ends_close(&ends);
+	daemon_wait_log(&rig->daemon, from, " error: ", line);
+	snprintf(pid, sizeof(pid), "(pid %d)", (int)getpid());
+	assert_non_null(strstr(line, rig->back));
+	assert_non_null(strstr(line, pid));
+	assert_non_null(strstr(line, "closed its connection: the front-end is let go"));
+	rig_serves(rig);
+	assert_int_equal(daemon_count(&rig->daemon, from, " error: "), 1);
+}
+
+static void an_absent_back_end_lets_the_front_end_go_until_it_is_back(void **state)
+{
+	struct rig *rig = *state;
+	size_t from = daemon_log_size(&rig->daemon);
+	struct client front;
+
+	close(rig->listener);
+	rig_front(&front, rig->front);
+	rig_closed(&front);
+	client_close(&front);
+	daemon_wait_log(&rig->daemon, from, "Connection refused", NULL);
+	unlink(rig->back);
+	from = daemon_log_size(&rig->daemon);
+	rig_front(&front, rig->front);
+	rig_closed(&front);
+	client_close(&front);
+	daemon_wait_log(&rig->daemon, from, "No such file or directory", NULL);
+	assert_int_equal(daemon_count(&rig->daemon, from, " error: "), 1);
+	rig->listener = rig_listen(rig->back);
+	rig_serves(rig);
+}
+
+static void the_socket_of_a_killed_daemon_is_taken_over(void **state)
+{
+	struct rig *rig = *state;
+
+	assert_int_equal(daemon_end(&rig->daemon, SIGKILL), -SIGKILL);
+	assert_true(rig_exists(rig->front));
+	rig_start(rig, "");
+	rig_serves(rig);
+}
+
+static void the_socket_of_a_living_daemon_is_left_to_it(void **state)
+{
+	struct rig *rig = *state;
+	struct daemon second;
+	char front[RIG_PATH + 32], back[RIG_PATH + 32], log[512];
+	const char *options[] = {front, back, NULL};
+
+	snprintf(front, sizeof(front), "--socket-path=%s", rig->front);
+	snprintf(back, sizeof(back), "--backend-path=%s", rig->back);
+	daemon_spawn(&second, NULL, options);
+	assert_int_equal(daemon_end_log(&second, 0, log, sizeof(log)), 1);
+	assert_non_null(strstr(log, "another process listens there"));
+	rig_serves(rig);
+}
+
+/* A connection, even one that is closed at once, would stay in our backlog. */
+static void who_listens_at_a_path_in_use_is_not_disturbed(void **state)
+{
+	struct rig *rig = *state;
+	struct daemon second;
+	char front[RIG_PATH + 32], back[RIG_PATH + 32], log[512];
+	const char *options[] = {front, back, NULL};
+
+	snprintf(front, sizeof(front), "--socket-path=%s", rig->back);
+	snprintf(back, sizeof(back), "--backend-path=%s", rig->front);
+	daemon_spawn(&second, NULL, options);
+	assert_int_equal(daemon_end_log(&second, 0, log, sizeof(log)), 1);
+	assert_false(rig_ready(rig->listener, POLLIN, 0));
+}
+
+static void the_socket_is_for_its_owner_alone(void **state)
+{
+	struct rig *rig = *state;
+	struct stat st;
+
+	assert_int_equal(stat(rig->front, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+}
+
+static void many_front_ends_in_a_row_leave_nothing(void **state)
+{
+	struct rig *rig = *state;
+	unsigned int count = getenv("FERRY_FULL") ? 10000 : 500;
+	unsigned int fds = daemon_fds(&rig->daemon);
+	unsigned long rss = 0;
+
+	for (unsigned int i = 0; i < count; i++) {
+		if (i == WARM_UP)
+			rss = daemon_rss_kb(&rig->daemon);
+		rig_serves(rig);
+	}
+	daemon_wait_fds(&rig->daemon, fds);
+	if (daemon_rss_kb(&rig->daemon) > rss + GROWTH_KB)
+		fail_msg("from %lu to %lu KiB", rss, daemon_rss_kb(&rig->daemon));
+	if (!RIG_SANITIZED)
+		assert_in_range(daemon_rss_kb(&rig->daemon), 1, 4095);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+	const struct CMUnitTest tests[] = {
+	    CASE(sigterm_ends_it_at_once_with_a_session_running),
+	    CASE(sigint_ends_it_like_sigterm),
+	    CASE(a_second_front_end_waits_until_the_first_goes),
+	    CASE(each_front_end_gets_a_fresh_session),
+	    CASE(loss_of_the_back_end_closes_the_front_end_with_one_line),
+	    CASE(an_absent_back_end_lets_the_front_end_go_until_it_is_back),
+	    CASE(the_socket_of_a_killed_daemon_is_taken_over),
+	    CASE(the_socket_of_a_living_daemon_is_left_to_it),
+	    CASE(who_listens_at_a_path_in_use_is_not_disturbed),
+	    CASE(the_socket_is_for_its_owner_alone),
+	    CASE(many_front_ends_in_a_row_leave_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
