@@ -159,9 +159,7 @@ static void announce(const struct process *process)
 	char text[512];
 
 	uv_device_describe(process->device, text, sizeof(text));
-	log_line(LEVEL_INFO,
-		 "ready: %s%s%s; data path direct, nothing is synthesised in this version", text,
-		 process->conf.control ? ", control " : "",
+	log_line(LEVEL_INFO, "ready: %s%s%s", text, process->conf.control ? ", control " : "",
 		 process->conf.control ? process->conf.control : "");
 	notify_send("READY=1");
 }

@@ -16,30 +16,51 @@
 
 static json_t *follow(const struct view *view);
 static json_t *help(const struct view *view);
+static int move_rings(const struct view *view, const char *argument, struct diag *diag);
+
+#define SHOWS(name, make, help)                                                                    \
+	{                                                                                          \
+		name, make, help, NULL, NULL                                                       \
+	}
 
 static const struct command_row {
 	const char *name;
 	json_t *(*make)(const struct view *view); /* NULL: a version to come has it */
 	const char *help;
+	const char *argument; /* the one it needs, NULL: none */
+	/* With an argument: before make(). 0, or 1 with the line. */
+	int (*act)(const struct view *view, const char *argument, struct diag *diag);
 } rows[] = {
-    {"status", status_summary, "the device, its peers and what passed between them"},
-    {"features", status_features, "feature bits: offered, shown, acknowledged, hidden and why"},
-    {"queues", status_queues, "the rings in full"},
-    {"memory", status_memory, "the guest's memory regions"},
-    {"iotlb", status_iotlb, "address translation: misses, updates, invalidations"},
-    {"log", status_log, "the dirty log of a migration"},
-    {"events", follow, "follow what happens; events come to every connection unasked"},
-    {"help", help, "the commands"},
-    {"data-path", NULL, "move the rings between direct and shadow"},
-    {"swap-backend", NULL, "move the device to another back-end"},
-    {"log-audit", NULL, "compare the back-end's dirty log with what it wrote"},
-    {"dirty-rate", NULL, "measure how fast the guest's memory is written"},
-    {"capture", NULL, "record all messages and events"},
-    {"metrics", NULL, "figures as Prometheus text"},
-    {"top", NULL, "a live screen"},
+    SHOWS("status", status_summary, "the device, its peers and what passed between them"),
+    SHOWS("features", status_features,
+	  "feature bits: offered, shown, acknowledged, hidden and why"),
+    SHOWS("queues", status_queues, "the rings in full"),
+    SHOWS("memory", status_memory, "the guest's memory regions"),
+    SHOWS("iotlb", status_iotlb, "address translation: misses, updates, invalidations"),
+    SHOWS("log", status_log, "the dirty log of a migration"),
+    SHOWS("events", follow, "follow what happens; events come to every connection unasked"),
+    SHOWS("help", help, "the commands"),
+    {"data-path", status_path, "move the rings: direct, shadow or auto", "path", move_rings},
+    SHOWS("swap-backend", NULL, "move the device to another back-end"),
+    SHOWS("log-audit", NULL, "compare the back-end's dirty log with what it wrote"),
+    SHOWS("dirty-rate", NULL, "measure how fast the guest's memory is written"),
+    SHOWS("capture", NULL, "record all messages and events"),
+    SHOWS("metrics", NULL, "figures as Prometheus text"),
+    SHOWS("top", NULL, "a live screen"),
 };
 
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
+
+static int move_rings(const struct view *view, const char *argument, struct diag *diag)
+{
+	static const char *const names[] = {
+	    [MODE_AUTO] = "auto", [MODE_DIRECT] = "direct", [MODE_SHADOW] = "shadow"};
+
+	for (unsigned int mode = MODE_AUTO; mode <= MODE_SHADOW; mode++)
+		if (strcmp(names[mode], argument) == 0)
+			return view->move(view->context, mode, diag);
+	return diag_set(diag, 1, "data-path %.64s: is none: use auto, direct or shadow", argument);
+}
 
 static json_t *follow(const struct view *view)
 {
@@ -145,6 +166,7 @@ struct request {
 	const char *name;
 	const json_t *id;
 	const struct command_row *row;
+	const char *argument; /* NULL: none */
 };
 
 static const struct command_row *row_of(const char *name)
@@ -164,6 +186,26 @@ static void list_commands(char *text, size_t size)
 		if (rows[i].make)
 			used += (size_t)snprintf(text + used, size - used, "%s%s", used ? ", " : "",
 						 rows[i].name);
+}
+
+/* The one argument of a command that has one, and no other. */
+static int check_argument(const json_t *arguments, struct request *request, struct diag *diag)
+{
+	const char *needed = request->row->argument;
+	const char *key;
+	json_t *value;
+
+	json_object_foreach((json_t *)arguments, key, value)
+	{
+		if (!needed || strcmp(key, needed) != 0)
+			return diag_set(diag, 1, "%s: takes no argument '%.64s': leave it out",
+					request->name, key);
+		request->argument = json_string_value(value);
+	}
+	if (needed && !request->argument)
+		return diag_set(diag, 1, "%s: needs the argument '%s', a string", request->name,
+				needed);
+	return 0;
 }
 
 /* Everything that may be wrong with a line that is JSON; 0: nothing is. */
@@ -203,11 +245,7 @@ static int check(json_t *root, struct request *request, enum refusal *refusal, s
 	if (arguments && !json_is_object(arguments))
 		return diag_set(diag, 1, "%s: arguments is no object: use {} or leave it out",
 				request->name);
-	key = json_object_iter_key(json_object_iter((json_t *)arguments));
-	if (key)
-		return diag_set(diag, 1, "%s: takes no argument '%.64s': leave it out",
-				request->name, key);
-	return 0;
+	return check_argument(arguments, request, diag);
 }
 
 static char *answer_object(json_t *root, command_fill fill, void *context)
@@ -223,6 +261,13 @@ static char *answer_object(json_t *root, command_fill fill, void *context)
 		return error_line(refusal, diag.text, request.id);
 	}
 	fill(&view, context);
+	if (request.row->act && request.row->act(&view, request.argument, &diag)) {
+		value_clean(diag.text);
+		return error_line(REFUSE_GENERIC, diag.text, request.id);
+	}
+	/* What was done may have ended the session that was seen. */
+	if (request.row->act)
+		fill(&view, context);
 	return envelope("return", request.row->make(&view), request.id);
 }
 

@@ -104,16 +104,25 @@ static json_t *messages_of(const struct view_counts *counts)
 	return messages;
 }
 
-/*
- * Rings are shared between guest and back-end, the daemon is in no data path:
- * what it relayed is nothing, whatever the back-end does.
- */
-static json_t *queue_summary(const struct session *session, unsigned int index)
+static bool relayed(const struct queue_state *queue)
 {
-	static const char *const relayed[] = {"kicks", "calls", "relayed", "inflight",
-					      "bytes_written"};
-	const struct queue_state *queue = &session->queues[index];
-	bool packed = acked(session, WIRE_F_RING_PACKED);
+	return queue->path.state == PATH_SHADOW || queue->path.state == PATH_DRAINING;
+}
+
+static bool moving(const struct queue_state *queue)
+{
+	return queue->path.state == PATH_DRAINING || queue->path.state == PATH_QUIETING ||
+	       queue->path.state == PATH_LEAVING;
+}
+
+/* The figures are of what the daemon relayed: a direct ring has none, whatever the back-end does.
+ */
+static json_t *queue_summary(const struct view *view, unsigned int index)
+{
+	const struct queue_state *queue = &view->session->queues[index];
+	bool packed = acked(view->session, WIRE_F_RING_PACKED);
+	struct view_ring none = {.kicks = 0};
+	const struct view_ring *ring = view->rings ? &view->rings[index] : &none;
 	json_t *object = json_object();
 
 	value_put(&object, "index", json_integer(index));
@@ -121,16 +130,20 @@ static json_t *queue_summary(const struct session *session, unsigned int index)
 	value_put(&object, "size", json_integer(queue->size));
 	value_put(&object, "enabled", json_boolean(queue->enabled));
 	value_put(&object, "started", json_boolean(queue->started));
-	value_put(&object, "path", json_string("direct"));
-	for (size_t i = 0; i < sizeof(relayed) / sizeof(relayed[0]); i++)
-		value_put(&object, relayed[i], json_integer(0));
+	value_put(&object, "path", json_string(relayed(queue) ? "shadow" : "direct"));
+	value_put(&object, "moving", json_boolean(moving(queue)));
+	value_put(&object, "kicks", value_number(ring->kicks));
+	value_put(&object, "calls", value_number(ring->calls));
+	value_put(&object, "relayed", value_number(ring->relayed));
+	value_put(&object, "inflight", json_integer(ring->inflight));
+	value_put(&object, "bytes_written", value_number(ring->bytes_written));
 	return object;
 }
 
-static json_t *queue_full(const struct session *session, unsigned int index)
+static json_t *queue_full(const struct view *view, unsigned int index)
 {
-	const struct queue_state *queue = &session->queues[index];
-	json_t *object = queue_summary(session, index);
+	const struct queue_state *queue = &view->session->queues[index];
+	json_t *object = queue_summary(view, index);
 
 	value_put(&object, "base", json_integer(queue->base));
 	value_put(&object, "flags", json_integer(queue->flags));
@@ -145,14 +158,15 @@ static json_t *queue_full(const struct session *session, unsigned int index)
 	return object;
 }
 
-static json_t *queues_of(const struct session *session,
-			 json_t *(*make)(const struct session *, unsigned int))
+static json_t *queues_of(const struct view *view,
+			 json_t *(*make)(const struct view *, unsigned int))
 {
+	const struct session *session = view->session;
 	json_t *list = json_array();
 
 	for (unsigned int i = 0; session && i < WIRE_QUEUES_MAX; i++)
 		if (session->queues[i].seen)
-			value_append(&list, make(session, i));
+			value_append(&list, make(view, i));
 	return list;
 }
 
@@ -162,12 +176,29 @@ json_t *status_queues(const struct view *view)
 	bool iova = session && acked(session, WIRE_F_ACCESS_PLATFORM);
 	json_t *object = json_object();
 
-	value_put(&object, "queues", queues_of(session, queue_full));
+	value_put(&object, "queues", queues_of(view, queue_full));
 	value_put(&object, "addresses", json_string(iova ? "iova" : "user"));
 	/* What the back-end said it has; null until it was asked. */
 	value_put(&object, "queue_num",
 		  session && session->queue_num ? value_number(session->queue_num) : json_null());
 	return object;
+}
+
+json_t *status_path(const struct view *view)
+{
+	json_t *object = json_object();
+
+	value_put(&object, "moving", json_integer(view->session ? view->session->holding : 0));
+	return object;
+}
+
+static json_t *synthesized(const struct session *session)
+{
+	json_t *list = json_array();
+
+	if (session && session->record_ours)
+		value_append(&list, json_string("inflight"));
+	return list;
 }
 
 static json_t *log_summary(const struct session *session)
@@ -242,12 +273,13 @@ json_t *status_summary(const struct view *view)
 	value_put(&object, "uptime_s", json_real(view->uptime_s));
 	value_put(&object, "device", json_string(wire_device_name(device_of(view))));
 	put_peers(&object, view);
-	value_put(&object, "synthesized", json_array());
+	value_put(&object, "synthesized", synthesized(view->session));
 	value_put(&object, "reconnects", value_number(view->reconnects));
 	value_put(&object, "replays", value_number(view->replays));
 	value_put(&object, "last_outage_us", value_number(view->last_outage_us));
 	value_put(&object, "messages", messages_of(view->counts));
-	value_put(&object, "queues", queues_of(view->session, queue_summary));
+	value_put(&object, "moving", json_integer(view->session ? view->session->holding : 0));
+	value_put(&object, "queues", queues_of(view, queue_summary));
 	value_put(&object, "log", log_summary(view->session));
 	value_put(&object, "postcopy", postcopy_summary(view->session));
 	value_put(&object, "iotlb", iotlb_summary(view->session));
@@ -314,7 +346,7 @@ json_t *status_features(const struct view *view)
 	value_put(&object, "device", json_string(wire_device_name(device_of(view))));
 	value_put(&object, "virtio", feature_space(view, WIRE_SPACE_VIRTIO));
 	value_put(&object, "protocol", feature_space(view, WIRE_SPACE_PROTOCOL));
-	value_put(&object, "synthesized", json_array());
+	value_put(&object, "synthesized", synthesized(view->session));
 	return object;
 }
 

@@ -20,6 +20,12 @@ struct view_counts {
 	uint64_t messages[2][2][WIRE_FRONT_COUNT + 1]; /* as struct session */
 };
 
+/* What the daemon itself relayed of a ring; zeros while it is direct. */
+struct view_ring {
+	uint64_t kicks, calls, relayed, bytes_written;
+	unsigned int inflight;
+};
+
 struct view {
 	const char *state;             /* a name of the interface: "listening", "connected", ... */
 	const struct session *session; /* NULL: no front-end */
@@ -30,4 +36,8 @@ struct view {
 	uint64_t last_outage_us; /* of the back-end */
 	uint64_t rss_kb;
 	const struct view_counts *counts;
+	const struct view_ring *rings; /* WIRE_QUEUES_MAX of them; NULL without a session */
+	/* Moves the rings, those of sessions to come too; 0, or 1 with the line. */
+	int (*move)(void *context, enum session_mode mode, struct diag *diag);
+	void *context;
 };

@@ -102,7 +102,9 @@ static void configure_shadow(struct session *session, unsigned int index)
 	const struct queue_state *queue = &session->queues[index];
 	uint64_t slot = session->arena.uva + arena_offset(index);
 
-	ring_effect(session, EFFECT_ATTACH, index);
+	effects_add(
+	    session,
+	    &(struct effect){.kind = EFFECT_ATTACH, .queue = index, .resubmit = queue->resubmit});
 	stage_ask(session, wire_request_state(WIRE_SET_VRING_NUM, 0, index, queue->size));
 	stage_ask(session, wire_request_state(WIRE_SET_VRING_BASE, 0, index,
 					      packed(session) ? PACKED_FRESH : 0));
@@ -136,6 +138,8 @@ static void begin(struct session *session, unsigned int index, enum path_state s
 		configure_shadow(session, index);
 	else
 		configure_direct(session, index);
+	/* Once: from here on the record is ours, or nobody's while the ring is direct. */
+	queue->resubmit = false;
 }
 
 void path_start(struct session *session, unsigned int index)

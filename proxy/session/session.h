@@ -85,6 +85,7 @@ struct effect {
 	enum session_port port;
 	struct wire_message *message;
 	unsigned int queue;
+	bool resubmit; /* ATTACH: what the record has in flight is submitted again */
 	uint64_t size;
 	enum level level;
 	const char *event;
@@ -111,6 +112,8 @@ enum path_goal {
 struct queue_state {
 	struct sm path;
 	enum path_goal goal;
+	bool resubmit; /* the record came from the front-end: what it has in flight is to be
+			* submitted again when the ring is attached */
 	bool absorbed; /* its configuration was kept from the back-end: it is to be sent at the
 			  start */
 	bool seen;     /* the back-end has heard of this ring */
@@ -170,10 +173,9 @@ struct session {
 	struct dirty dirty;
 	enum session_mode mode; /* as configured, or as asked for since */
 	struct arena arena;
-	bool arena_given;   /* the back-end has it in its memory */
-	bool arena_refused; /* no room for it: rings stay direct */
-	bool record_ours;   /* INFLIGHT_SHMFD is served here */
-	bool record_given;  /* by the front-end: what it has in flight is to be submitted again */
+	bool arena_given;                    /* the back-end has it in its memory */
+	bool arena_refused;                  /* no room for it: rings stay direct */
+	bool record_ours;                    /* INFLIGHT_SHMFD is served here */
 	uint16_t record_queues, record_size; /* rings and descriptors a ring in the record */
 	unsigned int holding;                /* rings on the move: the front-end waits meanwhile */
 	struct postcopy postcopy;

@@ -36,6 +36,12 @@ static struct wire_message *reply_of(const struct wire_message *request, uint64_
 	return reply;
 }
 
+static void resubmit(struct session *session, bool on)
+{
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+		session->queues[i].resubmit = on;
+}
+
 static enum stage_verdict give(struct session *session, struct crossing *crossing)
 {
 	const uint8_t *payload = crossing->message->payload;
@@ -43,7 +49,7 @@ static enum stage_verdict give(struct session *session, struct crossing *crossin
 
 	session->record_queues = bytes_load16(payload + QUEUES_AT);
 	session->record_size = bytes_load16(payload + SIZE_AT);
-	session->record_given = false;
+	resubmit(session, false);
 	if (session->record_size == 0 || session->record_size > RING_SIZE_MAX ||
 	    session->record_queues == 0 || session->record_queues > WIRE_QUEUES_MAX)
 		return stage_refuse(session, crossing,
@@ -62,7 +68,7 @@ static enum stage_verdict take(struct session *session, struct crossing *crossin
 
 	session->record_queues = bytes_load16(payload + QUEUES_AT);
 	session->record_size = bytes_load16(payload + SIZE_AT);
-	session->record_given = true;
+	resubmit(session, true);
 	effects_add(session,
 		    &(struct effect){.kind = EFFECT_RECORD_MAP, .message = crossing->message});
 	return stage_acknowledge(session, crossing);

@@ -24,10 +24,15 @@ enum option {
 	OPT_LOG_LEVEL,
 	OPT_LOG_FORMAT,
 	OPT_PRINT_CAPABILITIES,
+	OPT_DATA_THREADS,
+	OPT_POLL_US,
 	OPT_VERSION,
 	OPT_HELP,
 	OPT_LATER, /* known to the interface, not in this version */
 };
+
+#define DATA_THREADS_MAX 64
+#define POLL_US_MAX      1000000
 
 #define TEXT(name, value, help, argument)                                                          \
 	{                                                                                          \
@@ -53,8 +58,12 @@ static const struct poptOption options[] = {
     TEXT("interpose", OPT_INTERPOSE,
 	 "take over the socket of the back-end that listens there, give it back at the end",
 	 "PATH"),
-    TEXT("data-path", OPT_DATA_PATH, "auto or direct: guest and back-end share the rings", "MODE"),
-    TEXT("synthesize", OPT_SYNTHESIZE, "auto or none: done in the back-end's place", "LIST"),
+    TEXT("data-path", OPT_DATA_PATH, "auto, direct (guest and back-end share the rings) or shadow",
+	 "MODE"),
+    TEXT("synthesize", OPT_SYNTHESIZE, "auto, none, inflight: done in the back-end's place",
+	 "LIST"),
+    TEXT("data-threads", OPT_DATA_THREADS, "threads that relay rings (1)", "N"),
+    TEXT("poll-us", OPT_POLL_US, "how long such a thread spins before it sleeps (0)", "N"),
     TEXT("device", OPT_DEVICE, "auto, net, blk, scsi, fs or vsock", "TYPE"),
     TEXT("hide", OPT_HIDE, "feature bits never shown: virtio:34,RING_PACKED,protocol:CONFIG",
 	 "LIST"),
@@ -68,8 +77,6 @@ static const struct poptOption options[] = {
     LATER("state"),
     LATER("metrics"),
     LATER("backend-timeout"),
-    LATER("data-threads"),
-    LATER("poll-us"),
     LATER("capture"),
     PLAIN("version", OPT_VERSION, "print the version"),
     {"help", '?', POPT_ARG_NONE, NULL, OPT_HELP, "print this help", NULL},
@@ -120,25 +127,61 @@ static int set_data_path(struct conf *conf, const char *value, struct diag *diag
 	case 0:
 		return CONF_OK;
 	case 1:
-		conf->session.offers.watch_only = true;
+		conf->session.mode = MODE_DIRECT;
 		return CONF_OK;
 	case 2:
-		return usage(diag, "data-path", value,
-			     "is not in this version yet: use auto or direct");
+		conf->session.mode = MODE_SHADOW;
+		return CONF_OK;
 	}
-	return usage(diag, "data-path", value, "is no data path: use auto or direct");
+	return usage(diag, "data-path", value, "is no data path: use auto, direct or shadow");
+}
+
+/* One word of the list; what an issue has not brought yet is refused by name. */
+static int synthesize_one(struct conf *conf, const char *word, const char *value, struct diag *diag)
+{
+	static const char *const later[] = {"log",       "postcopy",  "iommu",
+					    "reply-ack", "mem-slots", NULL};
+
+	if (strcmp(word, "auto") == 0 || strcmp(word, "inflight") == 0) {
+		conf->session.keep_record = true;
+	} else if (strcmp(word, "-inflight") == 0) {
+		conf->session.keep_record = false;
+	} else if (choice(later, word + (word[0] == '-')) >= 0) {
+		return usage(diag, "synthesize", value,
+			     "only inflight is done in the back-end's place yet: use auto, none, "
+			     "inflight or auto,-inflight");
+	} else {
+		return usage(diag, "synthesize", value,
+			     "is no list of auto, none, inflight, -inflight");
+	}
+	return CONF_OK;
 }
 
 static int set_synthesize(struct conf *conf, const char *value, struct diag *diag)
 {
-	if (strcmp(value, "auto") == 0)
-		return CONF_OK;
-	if (strcmp(value, "none") == 0) {
-		conf->session.offers.watch_only = true;
-		return CONF_OK;
-	}
-	return usage(diag, "synthesize", value,
-		     "this version does nothing in the back-end's place yet: use auto or none");
+	char *copy = strdup(value), *rest = copy, *word;
+	int result = CONF_OK;
+
+	conf->session.keep_record = false;
+	conf->synthesize_given = true;
+	conf->synthesize_none = strcmp(value, "none") == 0;
+	while (!result && !conf->synthesize_none && (word = strsep(&rest, ",")))
+		result = synthesize_one(conf, word, value, diag);
+	free(copy);
+	return result;
+}
+
+static int set_number(unsigned int *to, const char *option, const char *value, unsigned int least,
+		      unsigned int most, struct diag *diag)
+{
+	char *rest;
+	unsigned long number = strtoul(value, &rest, 10);
+
+	if (value[0] < '0' || value[0] > '9' || *rest != '\0' || number < least || number > most)
+		return diag_set(diag, CONF_USAGE, "--%s=%s: must be a number from %u to %u", option,
+				value, least, most);
+	*to = (unsigned int)number;
+	return CONF_OK;
 }
 
 static int set_log(struct conf *conf, int option, const char *value, struct diag *diag)
@@ -225,11 +268,34 @@ static int set_option(struct conf *conf, int option, char *value, char **hide, s
 	case OPT_LOG_LEVEL:
 	case OPT_LOG_FORMAT:
 		return set_log(conf, option, value, diag);
+	case OPT_DATA_THREADS:
+		return set_number(&conf->rings.threads, "data-threads", value, 1, DATA_THREADS_MAX,
+				  diag);
+	case OPT_POLL_US:
+		return set_number(&conf->rings.poll_us, "poll-us", value, 0, POLL_US_MAX, diag);
 	case OPT_PRINT_CAPABILITIES:
 		conf->print_capabilities = true;
 		return CONF_OK;
 	}
 	return diag_set(diag, CONF_USAGE, "option not in this version yet: see --help");
+}
+
+/* Direct for ever, or nothing that would ever need another path: what then can not be is not
+ * offered. */
+static int settle_path(struct conf *conf, struct diag *diag)
+{
+	bool direct = conf->session.mode == MODE_DIRECT;
+
+	if (direct && conf->synthesize_given && conf->session.keep_record)
+		return diag_set(
+		    diag, CONF_USAGE,
+		    "--synthesize needs the daemon in the data path, and --data-path=direct "
+		    "keeps it out: leave one of them out");
+	if (direct || conf->synthesize_none)
+		conf->session.keep_record = false;
+	conf->session.offers.watch_only =
+	    direct || (conf->synthesize_none && conf->session.mode == MODE_AUTO);
+	return CONF_OK;
 }
 
 static int check_ends(const struct conf *conf, struct diag *diag)
@@ -304,7 +370,8 @@ int conf_parse(struct conf *conf, int argc, char **argv, struct diag *diag)
 	char *hide = NULL;
 	int result;
 
-	*conf = (struct conf){.log_level = LEVEL_INFO};
+	*conf =
+	    (struct conf){.log_level = LEVEL_INFO, .session.keep_record = true, .rings.threads = 1};
 	if (asks_capabilities(argc, argv)) {
 		conf->print_capabilities = true;
 		return CONF_OK;
@@ -313,6 +380,8 @@ int conf_parse(struct conf *conf, int argc, char **argv, struct diag *diag)
 	result = parse_all(conf, context, &hide, diag);
 	if (!result && hide && hide_parse(&conf->session.offers, conf->session.device, hide, diag))
 		result = CONF_USAGE;
+	if (!result)
+		result = settle_path(conf, diag);
 	if (!result)
 		result = check_ends(conf, diag);
 	free(hide);

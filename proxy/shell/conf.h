@@ -33,6 +33,7 @@ struct conf {
 	char *control;   /* path, NULL: none */
 	struct session_config session;
 	struct rings_config rings;
+	bool synthesize_given, synthesize_none;
 	enum level log_level;
 	bool log_json;
 	bool print_capabilities;

@@ -247,8 +247,10 @@ static void *thread_main(void *argument)
 	uint64_t awake_until = 0;
 
 	while (!thread->stopping) {
-		if (commanded(thread))
+		if (commanded(thread)) {
 			run_command(thread);
+			continue; /* it may have been the last */
+		}
 		if (round_of_all(thread)) {
 			if (data->poll_ns)
 				awake_until = now_ns() + data->poll_ns;

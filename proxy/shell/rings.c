@@ -201,14 +201,13 @@ static struct relay_config relay_of(const struct rings *rings, unsigned int inde
 	    .indirect = agreed(rings, WIRE_F_RING_INDIRECT_DESC),
 	    .in_order = agreed(rings, WIRE_F_IN_ORDER),
 	    .notify_on_empty = agreed(rings, WIRE_F_NOTIFY_ON_EMPTY),
-	    .resubmit = rings->session->record_given,
 	    .base = queue->base,
 	    .record = record_of(rings, index, queue->size),
 	    .record_num = rings->session->record_size,
 	};
 }
 
-static int attach(struct rings *rings, unsigned int index, struct diag *diag)
+static int attach(struct rings *rings, unsigned int index, bool resubmit, struct diag *diag)
 {
 	const struct queue_state *queue = &rings->session->queues[index];
 	struct ring_fds *fds = &rings->fds[index];
@@ -235,6 +234,7 @@ static int attach(struct rings *rings, unsigned int index, struct diag *diag)
 	if (result)
 		return result;
 	attach.relay = relay_of(rings, index);
+	attach.relay.resubmit = resubmit;
 	attach.relay.shadow = shadow_areas(rings, index, attach.relay.format, attach.relay.num);
 	attach.back_kick = fds->ring_kick;
 	attach.back_call = fds->ring_call;
@@ -253,7 +253,13 @@ static int retarget(struct rings *rings, unsigned int index)
 
 static int detach(struct rings *rings, unsigned int index)
 {
+	const struct queue_state *queue = &rings->session->queues[index];
+	void *record = record_of(rings, index, queue->size);
+
 	data_detach(rings->data, index);
+	/* Nobody keeps it while the ring is direct: it must not look as if somebody did. */
+	if (record && queue->goal == GOAL_DIRECT)
+		inflight_forget(record);
 	replace_fd(&rings->fds[index].ring_kick, -1);
 	replace_fd(&rings->fds[index].ring_call, -1);
 	return 0;
@@ -312,7 +318,7 @@ int rings_carry_out(struct rings *rings, const struct effect *effect, struct dia
 	case EFFECT_RECORD_MAP:
 		return guest_record_map(rings->guest, effect->message, diag);
 	case EFFECT_ATTACH:
-		return attach(rings, effect->queue, diag);
+		return attach(rings, effect->queue, effect->resubmit, diag);
 	case EFFECT_RETARGET:
 		return retarget(rings, effect->queue);
 	case EFFECT_DRAIN:

@@ -21,6 +21,8 @@ struct uv_device {
 	uint64_t connections;    /* front-ends that came */
 	struct view_counts past; /* of sessions that ended */
 	struct view_counts shown;
+	struct view_ring rings[WIRE_QUEUES_MAX]; /* as last shown */
+	struct session_config session; /* as configured, with the data path asked for since */
 };
 
 static void add_counts(struct view_counts *to, const struct session *session)
@@ -81,9 +83,8 @@ static void take_front(struct uv_device *device)
 	}
 	uv_end_watch(device->front, false);
 	device->connections++;
-	device->relay =
-	    uv_relay_open(device->loop, fd, &names, &device->conf->session, &device->conf->rings,
-			  &relay_events, device);
+	device->relay = uv_relay_open(device->loop, fd, &names, &device->session,
+				      &device->conf->rings, &relay_events, device);
 	if (!device->relay) {
 		log_line(LEVEL_ERROR, "front-end %s: no memory to serve it: it is let go",
 			 names.front);
@@ -139,6 +140,7 @@ int uv_device_open(struct uv_device **made, uv_loop_t *loop, const struct conf *
 	device->conf = conf;
 	device->events = events;
 	device->context = context;
+	device->session = conf->session;
 	device->started_ns = uv_hrtime();
 	result = uv_end_open(&device->back, loop, &conf->back, advance, device, diag);
 	if (!result)
@@ -181,6 +183,37 @@ static uint64_t rss_kb(void)
 	return resident * (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
 }
 
+static int move(void *context, enum session_mode mode, struct diag *diag)
+{
+	struct uv_device *device = context;
+	int result = 0;
+
+	if (device->session.offers.watch_only && mode != MODE_DIRECT)
+		return diag_set(diag, 1,
+				"the daemon was started to watch only (--data-path=direct or "
+				"--synthesize=none): start it without");
+	if (device->relay)
+		result = uv_relay_move(device->relay, mode, diag);
+	if (!result)
+		device->session.mode = mode;
+	return result;
+}
+
+static const struct view_ring *count_rings(struct uv_device *device, const struct session *session)
+{
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
+		struct data_counters counters;
+
+		if (!session->queues[i].seen)
+			continue;
+		uv_relay_counters(device->relay, i, &counters);
+		device->rings[i] =
+		    (struct view_ring){counters.kicks, counters.calls, counters.relayed,
+				       counters.bytes_written, counters.inflight};
+	}
+	return device->rings;
+}
+
 void uv_device_view(struct uv_device *device, struct view *view)
 {
 	const struct uv_relay *relay = device->relay;
@@ -200,6 +233,9 @@ void uv_device_view(struct uv_device *device, struct view *view)
 	    .reconnects = device->connections ? device->connections - 1 : 0,
 	    .rss_kb = rss_kb(),
 	    .counts = &device->shown,
+	    .rings = session ? count_rings(device, session) : NULL,
+	    .move = move,
+	    .context = device,
 	};
 }
 

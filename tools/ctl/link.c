@@ -146,9 +146,12 @@ static int next_object(struct link *link, int64_t deadline, const sigset_t *unbl
 			link->path);
 }
 
-static int send_command(struct link *link, const char *command, struct diag *diag)
+static int send_command(struct link *link, const char *command, const char *key,
+			const char *argument, struct diag *diag)
 {
-	json_t *request = json_pack("{s:s, s:i}", "execute", command, "id", 1);
+	json_t *request = key ? json_pack("{s:s, s:{s:s}, s:i}", "execute", command, "arguments",
+					  key, argument, "id", 1)
+			      : json_pack("{s:s, s:i}", "execute", command, "id", 1);
 	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
 	char *line = NULL;
 	int size = text ? asprintf(&line, "%s\n", text) : -1;
@@ -187,12 +190,12 @@ static int unwrap(const struct link *link, json_t *object, json_t **answer, stru
 	return result;
 }
 
-int link_ask(struct link *link, const char *command, int timeout_ms, json_t **answer,
-	     struct diag *diag)
+int link_ask(struct link *link, const char *command, const char *key, const char *argument,
+	     int timeout_ms, json_t **answer, struct diag *diag)
 {
 	int64_t deadline = now_ms() + timeout_ms;
 	json_t *object;
-	int result = send_command(link, command, diag);
+	int result = send_command(link, command, key, argument, diag);
 
 	/* A daemon that turns us away says why before it closes: hence EPIPE is no end yet. */
 	while (!result) {

@@ -34,9 +34,12 @@ enum link_result {
 int link_open(struct link *link, const char *path, struct diag *diag);
 void link_close(struct link *link);
 
-/* One command without arguments; its answer within `timeout_ms` is the caller's. */
-int link_ask(struct link *link, const char *command, int timeout_ms, json_t **answer,
-	     struct diag *diag);
+/*
+ * One command, with its argument unless `key` is NULL; its answer within
+ * `timeout_ms` is the caller's.
+ */
+int link_ask(struct link *link, const char *command, const char *key, const char *argument,
+	     int timeout_ms, json_t **answer, struct diag *diag);
 
 /* The next event, whenever it comes; `unblocked` is in force while it waits. */
 int link_event(struct link *link, const sigset_t *unblocked, json_t **event, struct diag *diag);

@@ -7,11 +7,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-#define PROGRAM     "vhost-ferryctl"
-#define ANSWER_MS   10000
-#define COMMAND_MAX 64 /* bytes of a command's name */
-#define JSON_FORMAT (JSON_REAL_PRECISION(15) | JSON_ENCODE_ANY)
+#define PROGRAM      "vhost-ferryctl"
+#define ANSWER_MS    10000
+#define MOVE_MS      60000 /* for rings on the move */
+#define MOVE_LOOK_MS 5
+#define COMMAND_MAX  64 /* bytes of a command's name */
+#define JSON_FORMAT  (JSON_REAL_PRECISION(15) | JSON_ENCODE_ANY)
 
 enum exit_code {
 	EXIT_FINE = 0,
@@ -22,21 +25,29 @@ enum exit_code {
 struct options {
 	char *control;
 	const char *command;
+	const char *argument; /* NULL: none */
 	int json, help, version;
 };
+
+#define SHOWS(name, show, help)                                                                    \
+	{                                                                                          \
+		name, show, help, NULL                                                             \
+	}
 
 static const struct command {
 	const char *name;
 	void (*show)(const json_t *answer);
 	const char *help;
+	const char *key; /* the argument's name to the daemon, NULL: it takes none */
 } commands[] = {
-    {"status", show_status, "the device, its peers, and what passed between them"},
-    {"features", show_features, "each feature bit: offered, acknowledged, hidden and why"},
-    {"queues", show_queues, "the rings in full"},
-    {"memory", show_memory, "the guest's memory regions"},
-    {"iotlb", show_iotlb, "address translation"},
-    {"log", show_log, "the dirty log of a migration"},
-    {"events", NULL, "follow what happens, until Ctrl-C or the daemon's end"},
+    SHOWS("status", show_status, "the device, its peers, and what passed between them"),
+    SHOWS("features", show_features, "each feature bit: offered, acknowledged, hidden and why"),
+    SHOWS("queues", show_queues, "the rings in full"),
+    SHOWS("memory", show_memory, "the guest's memory regions"),
+    SHOWS("iotlb", show_iotlb, "address translation"),
+    SHOWS("log", show_log, "the dirty log of a migration"),
+    {"data-path", NULL, "direct, shadow or auto: move every ring, under load", "path"},
+    SHOWS("events", NULL, "follow what happens, until Ctrl-C or the daemon's end"),
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -90,7 +101,7 @@ static int one_answer(struct link *link, const struct options *options)
 	struct diag diag;
 	json_t *answer;
 
-	if (link_ask(link, options->command, ANSWER_MS, &answer, &diag))
+	if (link_ask(link, options->command, NULL, NULL, ANSWER_MS, &answer, &diag))
 		return complain(EXIT_RUN, diag.text);
 	if (!options->json)
 		show_clean(answer);
@@ -99,6 +110,43 @@ static int one_answer(struct link *link, const struct options *options)
 	else
 		command->show(answer);
 	json_decref(answer);
+	return finish(EXIT_FINE);
+}
+
+/*
+ * A ring moves when what is in flight has completed, which may be a slow
+ * request: the command returns when every ring has arrived.
+ */
+static int move_rings(struct link *link, const struct options *options)
+{
+	const struct timespec pause = {.tv_nsec = MOVE_LOOK_MS * 1000000};
+	struct diag diag;
+	json_t *answer;
+	int moving, left = MOVE_MS / MOVE_LOOK_MS;
+
+	if (link_ask(link, options->command, "path", options->argument, ANSWER_MS, &answer, &diag))
+		return complain(EXIT_RUN, diag.text);
+	moving = (int)json_integer_value(json_object_get(answer, "moving"));
+	while (moving > 0 && left-- > 0) {
+		json_decref(answer);
+		nanosleep(&pause, NULL);
+		if (link_ask(link, "status", NULL, NULL, ANSWER_MS, &answer, &diag))
+			return complain(EXIT_RUN, diag.text);
+		moving = (int)json_integer_value(json_object_get(answer, "moving"));
+	}
+	json_decref(answer);
+	if (moving > 0) {
+		fprintf(stderr,
+			PROGRAM
+			": data-path: %d rings are still on the move after %d s: a request is "
+			"slow, they go on by themselves\n",
+			moving, MOVE_MS / 1000);
+		return EXIT_RUN;
+	}
+	if (options->json)
+		printf("{\"path\":\"%s\"}\n", options->argument);
+	else
+		printf("data path: %s\n", options->argument);
 	return finish(EXIT_FINE);
 }
 
@@ -130,7 +178,7 @@ static int follow(struct link *link, const struct options *options)
 	json_t *value;
 	int result;
 
-	if (link_ask(link, options->command, ANSWER_MS, &value, &diag))
+	if (link_ask(link, options->command, NULL, NULL, ANSWER_MS, &value, &diag))
 		return complain(EXIT_RUN, diag.text);
 	json_decref(value);
 	while (!(result = link_event(link, &unblocked, &value, &diag))) {
@@ -159,14 +207,17 @@ static int run(const struct options *options)
 		return complain(EXIT_RUN, diag.text);
 	if (strcmp(options->command, "events") == 0)
 		code = follow(&link, options);
+	else if (strcmp(options->command, "data-path") == 0)
+		code = move_rings(&link, options);
 	else
 		code = one_answer(&link, options);
 	link_close(&link);
 	return code;
 }
 
-static int check(const struct options *options, poptContext context)
+static int check(struct options *options, poptContext context)
 {
+	const struct command *command;
 	const char *extra;
 
 	if (!options->control)
@@ -175,10 +226,16 @@ static int check(const struct options *options, poptContext context)
 		return usage("COMMAND", "is missing: see --help");
 	if (strlen(options->command) > COMMAND_MAX)
 		return usage("COMMAND", "is longer than any command: see --help");
+	command = command_of(options->command);
+	options->argument = poptGetArg(context);
 	extra = poptGetArg(context);
-	if (extra && command_of(options->command))
-		return usage(extra, "the command takes no argument in this version: leave it out");
-	if (extra)
+	if (command && command->key && !options->argument)
+		return usage(options->command, "needs an argument: see --help");
+	if (command && !command->key)
+		extra = options->argument;
+	if (extra && command)
+		return usage(extra, "the command takes no such argument: leave it out");
+	if (options->argument && !command)
 		return usage(options->command,
 			     "is no command of this version that takes an argument: see --help");
 	return EXIT_FINE;
@@ -199,7 +256,7 @@ int main(int argc, char **argv)
 	poptContext context = poptGetContext(PROGRAM, argc, (const char **)argv, table, 0);
 	int option, code = EXIT_FINE;
 
-	poptSetOtherOptionHelp(context, "--control=PATH [--json] COMMAND");
+	poptSetOtherOptionHelp(context, "--control=PATH [--json] COMMAND [ARG]");
 	option = poptGetNextOpt(context);
 	if (option < -1) {
 		code = usage(poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(option));
