@@ -2,6 +2,7 @@
 """The daemon of a test, and its stand-in where a test runs without it."""
 
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -14,6 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 def wanted() -> bool:
     """RIG_FERRY=0 runs the parts without the daemon, to compare."""
     return os.environ.get("RIG_FERRY", "1") != "0"
+
+
+def full() -> bool:
+    """FERRY_FULL=1: the large counts."""
+    return os.environ.get("FERRY_FULL", "") not in ("", "0")
 
 
 def program(name="vhost-ferry") -> Path:
@@ -29,11 +35,15 @@ class Ferry(Child):
 
     Ferry(rig, socket_path=..., backend_path=...). What is read at once:
     the number of its fds before any front-end has come (idle_fds).
+    RIG_DATA_PATH gives --data-path where the test gives none.
     """
 
     def __init__(self, rig, pass_fds=(), **options):
         self.control = rig.path("ctl.sock")
+        if os.environ.get("RIG_DATA_PATH"):
+            options.setdefault("data_path", os.environ["RIG_DATA_PATH"])
         self.options = dict(options)
+        self.mode = "direct" if options.get("synthesize") == "none" else options.get("data_path", "auto")
         argv = [program(), f"--control={self.control}"]
         for name, value in options.items():
             argv.append(f"--{name.replace('_', '-')}={value}")
@@ -83,6 +93,25 @@ class Ferry(Child):
         except RigError as error:
             raise RigError(f"{error} (it is {self.status()['state']})") from None
 
+    def switch(self, path, timeout=30.0):
+        """Moves all rings, as a person would; the seconds it took."""
+        begin = time.monotonic()
+        done = subprocess.run(
+            [program("vhost-ferryctl"), f"--control={self.control}", "data-path", path],
+            capture_output=True, text=True, timeout=timeout, check=False,
+        )  # fmt: skip
+        if done.returncode != 0:
+            raise RigError(f"{self.name}: data-path {path}: {done.stderr.strip()}")
+        self.mode = path
+        return time.monotonic() - begin
+
+    def path_of(self, device):
+        """Where the rings of a device must be. No backend of the rig keeps an
+        inflight record; a network device needs none."""
+        if self.mode != "auto":
+            return self.mode
+        return "direct" if device == "net" else "shadow"
+
     def check_running(self, frontend_pid=None, queues=None, features=("VERSION_1",), packed=False,
                       size=None):
         """That status is true while a guest works; returns it.
@@ -99,6 +128,7 @@ class Ferry(Child):
             self._expect(
                 feature in status["frontend"]["features"], f"feature {feature}", status["frontend"]
             )
+        path = self.path_of(status["device"])
         started = [queue for queue in status["queues"] if queue["started"]]
         if queues is not None:
             self._expect(len(started) == queues, f"{queues} queues started", status["queues"])
@@ -106,10 +136,12 @@ class Ferry(Child):
             self._expect(queue["enabled"] is True, "an enabled queue", queue)
             self._expect(queue["size"] > 0, "a queue size", queue)
             self._expect(size is None or queue["size"] == size, f"queue size {size}", queue)
-            self._expect(queue["path"] == "direct", "a direct path", queue)
+            self._expect(queue["path"] == path, f"a {path} path", queue)
             self._expect(
                 queue["format"] == ("packed" if packed else "split"), "the ring format", queue
             )
+        if path == "shadow":
+            self._expect(any(queue["relayed"] for queue in started), "relayed requests", started)
         for name in ("SET_FEATURES", "SET_VRING_NUM", "SET_VRING_KICK"):
             self._expect(message_count(status, name) > 0, f"{name} counted", status["messages"])
         self._expect(status["rss_kb"] > 0, "rss_kb", status["rss_kb"])

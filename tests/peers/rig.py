@@ -34,14 +34,14 @@ from backends import (
     VsockRust,
 )
 from child import Child, RigError, listening, wait_until
-from ferry import Ferry, NoFerry, message_count, program, wanted
+from ferry import Ferry, NoFerry, full, message_count, program, wanted
 from guestdata import written_blocks
 from qemu import QemuGuest
 
 __all__ = [
     "Child", "Ferry", "NoFerry", "PeerTest", "Qsd", "QemuGuest", "Rig", "RigError",
     "RustBackend", "ScsiRust", "TestpmdVhost", "TestpmdVirtioUser", "VirtiofsdC",
-    "VirtiofsdRust", "VsockRust", "listening", "main", "message_count", "program",
+    "VirtiofsdRust", "VsockRust", "full", "listening", "main", "message_count", "program",
     "wait_until", "wanted", "written_blocks",
 ]  # fmt: skip
 

@@ -4,10 +4,10 @@
 //
 // Printed on the console, for a program to read:
 //   READY kind                      the work has begun
-//   TICK t=S requests=N verified=M bytes=B lost=L bad=E rate=R
+//   TICK t=S requests=N verified=M bytes=B lost=L bad=E rate=R longest_us=U
 //   STALL ms=N                      nothing completed for that long
 //   BADBLOCK/BADPAGE/BADFRAME/IOERROR ...
-//   VERIFY-OK requests=N verified=M bytes=B lost=L
+//   VERIFY-OK requests=N verified=M bytes=B lost=L longest_us=U
 //   VERIFY-FAIL reason
 // Keys read from the console:
 //   q  stop, verify everything, power off     r  the same, but reboot
@@ -36,7 +36,7 @@ enum {
 };
 
 atomic_bool gw_stop;
-atomic_ulong gw_done, gw_verified, gw_bytes, gw_lost, gw_bad;
+atomic_ulong gw_done, gw_verified, gw_bytes, gw_lost, gw_longest, gw_bad;
 
 static const struct gw_work *const works[] = {
     &gw_blk, &gw_blkread, &gw_fs, &gw_net, &gw_vsock,
@@ -213,9 +213,9 @@ static void verify_all(void)
 	else if (atomic_load(&gw_done) == 0)
 		gw_say("VERIFY-FAIL no request was completed");
 	else
-		gw_say("VERIFY-OK requests=%lu verified=%lu bytes=%lu lost=%lu",
+		gw_say("VERIFY-OK requests=%lu verified=%lu bytes=%lu lost=%lu longest_us=%lu",
 		       atomic_load(&gw_done), atomic_load(&gw_verified), atomic_load(&gw_bytes),
-		       atomic_load(&gw_lost));
+		       atomic_load(&gw_lost), atomic_load(&gw_longest));
 }
 
 static void tick(uint64_t start)
@@ -223,10 +223,11 @@ static void tick(uint64_t start)
 	static unsigned long before;
 	unsigned long now = atomic_load(&gw_done);
 
-	gw_say("TICK t=%lu requests=%lu verified=%lu bytes=%lu lost=%lu bad=%lu rate=%lu",
+	gw_say("TICK t=%lu requests=%lu verified=%lu bytes=%lu lost=%lu bad=%lu rate=%lu "
+	       "longest_us=%lu",
 	       (unsigned long)((gw_now_us() - start + 500000) / 1000000), now,
 	       atomic_load(&gw_verified), atomic_load(&gw_bytes), atomic_load(&gw_lost),
-	       atomic_load(&gw_bad), now - before);
+	       atomic_load(&gw_bad), now - before, atomic_load(&gw_longest));
 	before = now;
 }
 

@@ -28,6 +28,7 @@ extern atomic_ulong gw_done;     // requests completed
 extern atomic_ulong gw_verified; // of them read back and found right, final pass included
 extern atomic_ulong gw_bytes;    // moved by the requests
 extern atomic_ulong gw_lost;     // net only: frames that never came back
+extern atomic_ulong gw_longest;  // blocks only: us that the slowest request has taken
 extern atomic_ulong gw_bad;      // anything wrong: each one has printed a line
 
 // One line on the console, whole even when threads print at once.

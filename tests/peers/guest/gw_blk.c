@@ -47,12 +47,22 @@ static uint64_t random_below(uint64_t *state, uint64_t limit)
 	return (*state >> 33) % limit;
 }
 
+static void took(uint64_t since)
+{
+	unsigned long time = gw_now_us() - since, longest = atomic_load(&gw_longest);
+
+	while (time > longest && !atomic_compare_exchange_weak(&gw_longest, &longest, time))
+		;
+}
+
 static bool transfer(bool is_write, void *block, uint64_t which)
 {
 	off_t offset = (off_t)(which * GW_BLOCK);
+	uint64_t since = gw_now_us();
 	ssize_t moved = is_write ? pwrite(disk.fd, block, GW_BLOCK, offset)
 				 : pread(disk.fd, block, GW_BLOCK, offset);
 
+	took(since);
 	if (moved == GW_BLOCK)
 		return true;
 	gw_wrong("IOERROR %s block=%lu moved=%zd: %s", is_write ? "write" : "read",
