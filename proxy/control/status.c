@@ -132,6 +132,8 @@ static json_t *queue_summary(const struct view *view, unsigned int index)
 	value_put(&object, "started", json_boolean(queue->started));
 	value_put(&object, "path", json_string(relayed(queue) ? "shadow" : "direct"));
 	value_put(&object, "moving", json_boolean(moving(queue)));
+	value_put(&object, "moves", value_number(queue->moves));
+	value_put(&object, "longest_pause_us", value_number(queue->longest_pause_us));
 	value_put(&object, "kicks", value_number(ring->kicks));
 	value_put(&object, "calls", value_number(ring->calls));
 	value_put(&object, "relayed", value_number(ring->relayed));

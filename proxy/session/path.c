@@ -152,6 +152,7 @@ static void drain(struct session *session, unsigned int index, enum path_goal go
 	struct queue_state *queue = &session->queues[index];
 
 	queue->goal = goal;
+	queue->move_began_ns = session->now_ns;
 	session->holding++;
 	sm_move(&queue->path, PATH_DRAINING);
 	ring_effect(session, EFFECT_DRAIN, index);
@@ -166,6 +167,11 @@ static void leave(struct session *session, unsigned int index)
 {
 	sm_move(&session->queues[index].path, PATH_LEAVING);
 	stage_ask(session, wire_request_state(WIRE_GET_VRING_BASE, 0, index, 0));
+}
+
+void session_clock(struct session *session, uint64_t now_ns)
+{
+	session->now_ns = now_ns;
 }
 
 void session_drained(struct session *session, unsigned int index, uint32_t base)
@@ -192,6 +198,18 @@ void session_ring_fault(struct session *session, unsigned int index, bool guest,
 	stage_refuse(session, &crossing, "ring %u: %s", index, text);
 }
 
+static void tell_moved(struct session *session, unsigned int index)
+{
+	struct queue_state *queue = &session->queues[index];
+	uint64_t pause = (session->now_ns - queue->move_began_ns) / 1000;
+
+	queue->moves++;
+	if (pause > queue->longest_pause_us)
+		queue->longest_pause_us = pause;
+	stage_event(session, "QUEUE_MOVED", "{\"queue\":%u,\"path\":\"%s\",\"pause_us\":%llu}",
+		    index, sm_name(&queue->path), (unsigned long long)pause);
+}
+
 /* The ring is stopped at the back-end: what it was stopped for happens now. */
 static void left(struct session *session, unsigned int index)
 {
@@ -215,8 +233,7 @@ static void left(struct session *session, unsigned int index)
 		break;
 	}
 	if (queue->goal != GOAL_STOP)
-		stage_event(session, "QUEUE_MOVED", "{\"queue\":%u,\"path\":\"%s\"}", index,
-			    sm_name(&queue->path));
+		tell_moved(session, index);
 }
 
 /* The back-end has heard of the silent kicks: what it takes from now on is nothing. */
@@ -298,6 +315,7 @@ static void enter(struct session *session, unsigned int index)
 	struct queue_state *queue = &session->queues[index];
 
 	queue->goal = GOAL_SHADOW;
+	queue->move_began_ns = session->now_ns;
 	session->holding++;
 	sm_move(&queue->path, PATH_QUIETING);
 	ask_fd(session, WIRE_SET_VRING_KICK, index, true, SESSION_FD_SILENT);

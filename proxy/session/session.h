@@ -112,12 +112,15 @@ enum path_goal {
 struct queue_state {
 	struct sm path;
 	enum path_goal goal;
-	bool resubmit; /* the record came from the front-end: what it has in flight is to be
-			* submitted again when the ring is attached */
-	bool absorbed; /* its configuration was kept from the back-end: it is to be sent at the
-			  start */
-	bool seen;     /* the back-end has heard of this ring */
-	bool started;  /* kick given, not stopped by GET_VRING_BASE */
+	bool resubmit;  /* the record came from the front-end: what it has in flight is to be
+			 * submitted again when the ring is attached */
+	bool absorbed;  /* its configuration was kept from the back-end: it is to be sent at the
+			   start */
+	uint64_t moves; /* between direct and shadow, complete */
+	uint64_t move_began_ns;
+	uint64_t longest_pause_us; /* from the last chain taken to the ring at work again */
+	bool seen;                 /* the back-end has heard of this ring */
+	bool started;              /* kick given, not stopped by GET_VRING_BASE */
 	bool enabled;
 	bool enable_held; /* SET_VRING_ENABLE came before SET_FEATURES */
 	bool has_kick, has_call, has_err;
@@ -209,6 +212,9 @@ struct session *session_free(struct session *session);
  */
 void session_receive(struct session *session, enum session_port port, struct wire_message *message,
 		     uint64_t now_ns);
+
+/* The time, before any of the calls below that do not bring it. */
+void session_clock(struct session *session, uint64_t now_ns);
 
 /* A ring's drain is complete: `base` is what GET_VRING_BASE is to be answered with. */
 void session_drained(struct session *session, unsigned int queue, uint32_t base);

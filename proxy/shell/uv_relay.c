@@ -250,6 +250,7 @@ static void on_drained(void *context, unsigned int queue, uint32_t base)
 {
 	struct uv_relay *relay = context;
 
+	session_clock(relay->session, uv_hrtime());
 	session_drained(relay->session, queue, base);
 	carry_out_all(relay);
 }
@@ -258,6 +259,7 @@ static void on_quiet(void *context, unsigned int queue)
 {
 	struct uv_relay *relay = context;
 
+	session_clock(relay->session, uv_hrtime());
 	session_quiet(relay->session, queue);
 	carry_out_all(relay);
 }
@@ -382,6 +384,7 @@ int uv_relay_move(struct uv_relay *relay, enum session_mode mode, struct diag *d
 
 	if (!relay->session || relay->ended)
 		return SESSION_MOVED;
+	session_clock(relay->session, uv_hrtime());
 	result = session_move(relay->session, mode, diag);
 	carry_out_all(relay);
 	return result;
