@@ -135,26 +135,6 @@ static bool log_repeated(struct model *model, const struct wire_message *message
 	return true;
 }
 
-/* Rule: what a region's slot already is, is acknowledged here. */
-static bool region_repeated(struct model *model, const struct wire_message *message)
-{
-	int slot = peers_slot(message);
-	bool add = message->header.id == WIRE_ADD_MEM_REG;
-	bool repeated;
-
-	repeated = model->slots[slot] == (add ? SLOT_LIVE : SLOT_REMOVED);
-	if (add) {
-		model->slots[slot] = SLOT_LIVE;
-		model->slot_file[slot] = message->fds.entries[0].inode;
-		repeated = repeated && !model->session->agreement.postcopy_listening;
-	} else if (model->slots[slot] == SLOT_LIVE) {
-		model->slots[slot] = SLOT_REMOVED;
-	}
-	if (repeated)
-		acknowledge(model, message);
-	return repeated;
-}
-
 /* Rule: enabling waits for SET_FEATURES. */
 static bool enable_held(struct model *model, const struct wire_message *message)
 {
@@ -222,7 +202,10 @@ static bool kept(struct model *model, const struct wire_message *message)
 		return log_repeated(model, message);
 	case WIRE_ADD_MEM_REG:
 	case WIRE_REM_MEM_REG:
-		return region_repeated(model, message);
+		if (!model_region_repeated(model, message))
+			return false;
+		acknowledge(model, message);
+		return true;
 	case WIRE_SET_VRING_ENABLE:
 		return enable_held(model, message);
 	case WIRE_GET_VRING_BASE:
@@ -295,7 +278,7 @@ static void front_request(struct model *model, const struct wire_message *messag
 {
 	uint32_t id = message->header.id;
 	bool ack = message->header.size == 8 && (id == WIRE_ADD_MEM_REG || id == WIRE_NONE);
-	struct wire_message *copy;
+	struct wire_message *copy, *ours;
 
 	if (ack)
 		return;
@@ -304,6 +287,10 @@ static void front_request(struct model *model, const struct wire_message *messag
 	if (kept(model, message))
 		return;
 	copy = sim_copy(message);
+	if (id == WIRE_SET_MEM_TABLE)
+		copy = model_extended(model, copy);
+	if (id == WIRE_ADD_MEM_REG && (ours = model_arena_due(model)))
+		expect(model, PORT_BACK_MAIN, ours);
 	if (id == WIRE_SET_FEATURES)
 		mask(&model->session->virtio, copy);
 	if (id == WIRE_SET_PROTOCOL_FEATURES)
@@ -330,6 +317,10 @@ static void reply_changes(struct model *model, const struct pending *asked,
 	case WIRE_GET_PROTOCOL_FEATURES:
 		bytes_store64(copy->payload,
 			      bits & ~offers_hidden(offers, WIRE_SPACE_PROTOCOL, bits));
+		break;
+	case WIRE_GET_MAX_MEM_SLOTS:
+		if (model_arena_possible(model) && bits > 1)
+			bytes_store64(copy->payload, bits - 1);
 		break;
 	case WIRE_SET_LOG_BASE:
 		model->log_reply_size = copy->header.size;

@@ -81,6 +81,8 @@ static void fds_came_out(const struct wire_message *message)
 	for (unsigned int i = 0; i < message->fds.count; i++) {
 		int fd = message->fds.entries[i].fd;
 
+		if (fd < -1)
+			continue; /* the shell's own, never inside */
 		if (fd < 0 || !inside[fd])
 			sim_fail("descriptor %d came out of id %u, and was not inside", fd,
 				 message->header.id);
@@ -127,6 +129,26 @@ static void nothing_is_due(const struct model *model)
 			 session_port_name(model->expected[0].port));
 }
 
+static void came_out(struct model *model, const struct effect *effect)
+{
+	if (effect->kind == EFFECT_DROP) {
+		seen.dropped++;
+	} else {
+		seen.sent++;
+		if (model)
+			is_due(model, effect->port, effect->message);
+	}
+	fds_came_out(effect->message);
+	wire_message_free(effect->message);
+}
+
+/* What the data path is asked only lends its message: another effect brings it out. */
+static bool brings_out(const struct effect *effect)
+{
+	return effect->kind == EFFECT_SEND || effect->kind == EFFECT_SPLICE ||
+	       effect->kind == EFFECT_DROP;
+}
+
 static void drain(struct session *session, struct model *model)
 {
 	struct effect effect;
@@ -144,16 +166,8 @@ static void drain(struct session *session, struct model *model)
 				sim_fail("a fault that does not end the session");
 			seen.faults++;
 		}
-		if (effect.message && effect.kind != EFFECT_DROP) {
-			seen.sent++;
-			if (model)
-				is_due(model, effect.port, effect.message);
-		} else if (effect.message) {
-			seen.dropped++;
-		}
-		if (effect.message)
-			fds_came_out(effect.message);
-		wire_message_free(effect.message);
+		if (brings_out(&effect))
+			came_out(model, &effect);
 		session_effect_free(&effect);
 	}
 	if (session->out_of_memory)

@@ -54,6 +54,8 @@ struct model {
 	uint64_t log_file;          /* 0: none */
 	struct wire_message *table; /* the answer to postcopy's memory table */
 	unsigned int pairs;         /* that still read it */
+	uint64_t arena_size;        /* bytes, of rings of the daemon's own; 0: not placed */
+	bool arena_given, arena_refused;
 	bool log_answered;
 	uint32_t log_reply_size;
 	uint8_t log_reply[SESSION_LOG_REPLY_MAX];
@@ -63,6 +65,14 @@ void model_init(struct model *model, const struct session *session);
 void model_clear(struct model *model);
 /* What must come out when this message goes in at this port; the message stays the caller's. */
 void model_receive(struct model *model, enum session_port port, const struct wire_message *message);
+/* model_memory.c: ADD or REM of a region that is there, or gone, already. */
+bool model_region_repeated(struct model *model, const struct wire_message *message);
+/* Whether rings may ever be relayed: memory for the daemon's own is then given with the guest's. */
+bool model_arena_possible(const struct model *model);
+/* The memory table as it must come out; takes the one given. */
+struct wire_message *model_extended(struct model *model, struct wire_message *table);
+/* The request that must come before an ADD_MEM_REG, NULL: none. */
+struct wire_message *model_arena_due(struct model *model);
 /* A request a peer at this port may send now, and a reply it owes (NULL: none). */
 struct wire_message *peers_request(const struct model *model, enum session_port port);
 struct wire_message *peers_reply(const struct model *model, enum session_port port);
