@@ -69,8 +69,12 @@ static enum stage_verdict back_reply(struct session *session, struct crossing *c
 {
 	const struct wire_message *reply = crossing->message;
 
-	if (reply->header.id == WIRE_GET_STATUS && reply->header.size == sizeof(uint64_t))
-		session->status = bytes_load64(reply->payload);
+	switch (reply->header.id) {
+	case WIRE_GET_STATUS:
+		if (reply->header.size == sizeof(uint64_t))
+			session->status = bytes_load64(reply->payload);
+		break;
+	}
 	return STAGE_PASS;
 }
 

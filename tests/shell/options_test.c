@@ -133,6 +133,16 @@ static void a_wrong_value_is_bad_usage(void **state)
 	    {2, "--log-level=loud: use", {FRONT, BACK, "--log-level=loud"}},
 	    {2, "--log-format=xml: use", {FRONT, BACK, "--log-format=xml"}},
 	    {2, "--synthesize=coffee: ", {FRONT, BACK, "--synthesize=coffee"}},
+	    {2, "--synthesize=: is no list", {FRONT, BACK, "--synthesize="}},
+	    {2,
+	     "leave one of them out",
+	     {FRONT, BACK, "--data-path=direct", "--synthesize=inflight"}},
+	    {2, "must be a number from 1 to 64", {FRONT, BACK, "--data-threads=0"}},
+	    {2, "must be a number from 1 to 64", {FRONT, BACK, "--data-threads=65"}},
+	    {2, "must be a number from 1 to 64", {FRONT, BACK, "--data-threads=two"}},
+	    {2, "must be a number from 0 to 1000000", {FRONT, BACK, "--poll-us=-1"}},
+	    {2, "must be a number from 0 to 1000000", {FRONT, BACK, "--poll-us=1000001"}},
+	    {2, "must be a number from 0 to 1000000", {FRONT, BACK, "--poll-us=5us"}},
 	    {2, "--control=: is no path", {FRONT, BACK, "--control="}},
 	    {2, "--hide=: is no list", {FRONT, BACK, "--hide="}},
 	    {2, "no feature has this name", {FRONT, BACK, "--hide=VIRTUE"}},
@@ -184,8 +194,12 @@ static void sides_that_do_not_fit_together_are_bad_usage(void **state)
 static void options_of_later_issues_are_refused_by_name(void **state)
 {
 	static const char *const later[] = {
-	    "--resubmit=yes",      "--log-extent=chain", "--state=/tmp/x", "--metrics=/tmp/x",
-	    "--backend-timeout=0", "--data-threads=2",   "--poll-us=5",    "--capture=/tmp/x",
+	    "--resubmit=yes",   "--log-extent=chain",  "--state=/tmp/x",
+	    "--metrics=/tmp/x", "--backend-timeout=0", "--capture=/tmp/x",
+	};
+	static const char *const words[] = {
+	    "--synthesize=log",   "--synthesize=postcopy",  "--synthesize=auto,-postcopy",
+	    "--synthesize=iommu", "--synthesize=reply-ack", "--synthesize=inflight,mem-slots",
 	};
 
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
@@ -193,10 +207,11 @@ static void options_of_later_issues_are_refused_by_name(void **state)
 
 		refuse(*state, &one);
 	}
-	refuse(*state,
-	       &(struct refused){2, "--data-path=shadow: ", {FRONT, BACK, "--data-path=shadow"}});
-	refuse(*state,
-	       &(struct refused){2, "--synthesize=log: ", {FRONT, BACK, "--synthesize=log"}});
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		struct refused one = {2, words[i], {FRONT, BACK, words[i]}};
+
+		refuse(*state, &one);
+	}
 }
 
 /* The file, the link and the stale socket are the rig's; the daemon may touch none of them. */

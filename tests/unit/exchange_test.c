@@ -120,13 +120,62 @@ static void test_an_answer_of_our_own_waits_for_the_replies_before_it(void **sta
 	assert_int_equal(exchange.count, 0);
 }
 
-static void test_a_reply_never_takes_the_place_of_an_answer_of_our_own(void **state)
+static void test_a_reply_is_never_taken_for_one_to_what_we_answer(void **state)
 {
 	push_answered(&exchange, 11, &answers[0]);
-	push_asked(&exchange, 11);
 	assert_false(match(&exchange, 11));
-	assert_ptr_equal(exchange_due(&exchange), &answers[0]);
+	push_asked(&exchange, 11);
 	assert_true(match(&exchange, 11));
+	assert_ptr_equal(exchange_due(&exchange), &answers[0]);
+	assert_int_equal(exchange.count, 0);
+}
+
+/* A relayed ring is stopped: the back-end is asked after the front-end's question was kept. */
+static void test_an_answer_not_known_yet_keeps_its_place_until_it_is_filled(void **state)
+{
+	struct exchange_entry ours = {
+	    .origin = EXCHANGE_OURS, .expect = WIRE_EXPECT_REPLY, .id = 11, .queue = 3};
+	struct exchange_entry entry = {
+	    .origin = EXCHANGE_ANSWERED, .expect = WIRE_EXPECT_REPLY, .id = 11, .queue = 3};
+
+	exchange_push(&exchange, &entry);
+	push_answered(&exchange, 18, &answers[1]);
+	assert_null(exchange_due(&exchange));
+	exchange_push(&exchange, &ours);
+	assert_true(match(&exchange, 11));
+	assert_null(exchange_due(&exchange));
+	assert_true(exchange_fill(&exchange, 11, 3, &answers[0]));
+	assert_ptr_equal(exchange_due(&exchange), &answers[0]);
+	assert_ptr_equal(exchange_due(&exchange), &answers[1]);
+	assert_int_equal(exchange.count, 0);
+}
+
+static void test_only_the_answer_that_is_missing_is_filled(void **state)
+{
+	struct exchange_entry entry = {
+	    .origin = EXCHANGE_ANSWERED, .expect = WIRE_EXPECT_REPLY, .id = 11, .queue = 3};
+
+	push_asked(&exchange, 11);
+	exchange_push(&exchange, &entry);
+	assert_false(exchange_fill(&exchange, 11, 4, &answers[0]));
+	assert_false(exchange_fill(&exchange, 12, 3, &answers[0]));
+	assert_true(exchange_fill(&exchange, 11, 3, &answers[0]));
+	assert_false(exchange_fill(&exchange, 11, 3, &answers[1]));
+}
+
+static void test_answers_kept_while_a_reply_passes_them_stay_in_order(void **state)
+{
+	push_perhaps(&exchange, 22);
+	push_answered(&exchange, 18, &answers[0]);
+	push_perhaps(&exchange, 77);
+	push_answered(&exchange, 18, &answers[1]);
+	push_asked(&exchange, 1);
+	push_asked(&exchange, 2);
+	assert_true(match(&exchange, 1));
+	assert_ptr_equal(exchange_due(&exchange), &answers[0]);
+	assert_ptr_equal(exchange_due(&exchange), &answers[1]);
+	assert_false(match(&exchange, 77));
+	assert_true(match(&exchange, 2));
 }
 
 static void test_answers_of_our_own_come_in_the_order_they_were_given(void **state)
@@ -215,7 +264,10 @@ int main(void)
 	    T(test_what_was_perhaps_answered_is_passed_over_by_the_next_reply),
 	    T(test_what_was_perhaps_answered_may_be_answered),
 	    T(test_an_answer_of_our_own_waits_for_the_replies_before_it),
-	    T(test_a_reply_never_takes_the_place_of_an_answer_of_our_own),
+	    T(test_a_reply_is_never_taken_for_one_to_what_we_answer),
+	    T(test_an_answer_not_known_yet_keeps_its_place_until_it_is_filled),
+	    T(test_only_the_answer_that_is_missing_is_filled),
+	    T(test_answers_kept_while_a_reply_passes_them_stay_in_order),
 	    T(test_answers_of_our_own_come_in_the_order_they_were_given),
 	    T(test_an_own_answer_does_not_wait_for_a_reply_that_may_never_come),
 	    T(test_a_late_reply_still_matches_after_our_own_answer_went_past_it),
