@@ -132,13 +132,7 @@ static void count_relay(void)
 	relay_deinit(&relay);
 }
 
-/* The back-end takes nothing new and, once it has finished, moves to the shadow ring. */
-static void step_in(void)
-{
-	path = PATH_ENTERING;
-	world.pops = false;
-}
-
+/* The back-end has finished: it moves to the shadow ring. */
 static void entering(void)
 {
 	if (world.held_count)
@@ -246,41 +240,39 @@ static void guest_alone(void)
 		relay_starts();
 }
 
-static void lose_backend(void)
-{
-	seen.lost_backends++;
-	count_relay();
-	relay_starts();
-}
-
 static void something_happens(void)
 {
 	switch (world_pick(&world, 6)) {
 	case 0:
 	case 1:
-		if (path == PATH_DIRECT)
-			step_in();
+		if (path != PATH_DIRECT)
+			break;
+		path = PATH_ENTERING;
+		world.pops = false;
 		break;
 	case 2:
-		if (path == PATH_SHADOW)
-			relay_hold(&relay, true);
-		if (path == PATH_SHADOW)
-			path = PATH_LEAVING;
+		if (path != PATH_SHADOW)
+			break;
+		relay_hold(&relay, true);
+		path = PATH_LEAVING;
 		break;
 	case 3: /* thought better of */
-		if (path == PATH_LEAVING) {
-			relay_hold(&relay, false);
-			path = PATH_SHADOW;
-			relay_sleeps = false;
-		}
+		if (path != PATH_LEAVING)
+			break;
+		relay_hold(&relay, false);
+		path = PATH_SHADOW;
+		relay_sleeps = false;
 		break;
 	case 4:
 		if (in_between())
 			longjmp(dead, 1);
 		break;
 	default:
-		if (in_between())
-			lose_backend();
+		if (!in_between())
+			break;
+		seen.lost_backends++;
+		count_relay();
+		relay_starts();
 	}
 }
 

@@ -49,7 +49,8 @@ static void *translate(void *context, uint64_t addr, uint64_t size)
 
 void world_open(struct world *world, const struct world_kind *kind, uint64_t seed)
 {
-	memset(world, 0, sizeof(*world));
+	memset(world, 0, offsetof(struct world, flights));
+	memset(world->flights, 0, kind->num * sizeof(world->flights[0]));
 	world->seed = seed;
 	world->kind = *kind;
 	world->guest_areas = areas_new(kind);

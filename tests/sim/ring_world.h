@@ -47,8 +47,6 @@ struct world {
 	void *record;
 
 	struct driver guest;
-	struct flight flights[WORLD_SLOTS];
-	uint16_t free_slots[WORLD_SLOTS];
 	unsigned int free_count;
 	uint64_t added, done;
 	bool guest_sleeps, call;
@@ -62,11 +60,14 @@ struct world {
 	bool backend_sleeps, kick;
 	bool raised; /* it called */
 	uint64_t last_popped;
-	struct held held[WORLD_SLOTS];
 	unsigned int held_count;
 	struct ring_buffer list[64];
-
 	struct diag diag;
+
+	/* Large, and only the first `num` of each are in use. */
+	struct flight flights[WORLD_SLOTS];
+	uint16_t free_slots[WORLD_SLOTS];
+	struct held held[WORLD_SLOTS];
 };
 
 uint32_t world_pick(struct world *world, uint32_t below);
