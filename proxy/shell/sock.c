@@ -148,7 +148,7 @@ pid_t sock_peer_pid(int fd)
 	return credentials.pid;
 }
 
-/* Takes every descriptor of a control message, also those a short buffer pads in (kernel notes b).
+/* Takes every descriptor of a control message, also those a short buffer pads in.
  */
 static int take_fds(struct msghdr *header, struct fdset *fds)
 {
