@@ -4,8 +4,8 @@
  *
  * The log's memory (SET_LOG_BASE) and the order to write it (LOG_ALL in
  * SET_FEATURES) come in either order: QEMU sends the memory first when it
- * begins a migration, and last when a device starts during one (protocol notes
- * 5b). ON means both are there. Pure.
+ * begins a migration, and last when a device starts during one. ON means both are
+ * there. Pure.
  */
 #pragma once
 

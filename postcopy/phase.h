@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The phases of postcopy on the destination (specification "Postcopy";
- * protocol notes 5c). Pure.
+ * docs/quirks.md). Pure.
  *
  * The phase decides what a memory table means: between LISTENING and ENDED the
  * back-end answers SET_MEM_TABLE and ADD_MEM_REG with its own addresses, and the

@@ -9,7 +9,7 @@
  *
  * Beside each descriptor stands what the receiving shell saw of it. Core code
  * may not ask the kernel, yet must be able to tell a region that was sent twice
- * (QEMU 7.2 multi-queue net, protocol notes 2.3) from two different ones: a
+ * (QEMU 7.2 multi-queue net) from two different ones: a
  * duplicate has another number but the same device and inode.
  */
 #pragma once

@@ -4,7 +4,7 @@
  *
  * Beside the regions in force the table remembers those removed since, because
  * QEMU 7.2 multi-queue net sends ADD_MEM_REG and REM_MEM_REG once for each
- * queue pair (protocol notes 2.3): the second ADD of a region in force and the
+ * queue pair: the second ADD of a region in force and the
  * second REM of a region just removed are repetitions, which a strict back-end
  * would take for errors.
  *

@@ -41,7 +41,7 @@ int inflight_init(struct inflight *record, enum ring_format format, unsigned int
 	    .format = format,
 	    .desc_num = desc_num,
 	    .order = calloc(num, sizeof(*record->order)),
-	    .numbers = calloc(2 * (size_t)desc_num + num, sizeof(*record->numbers)),
+	    .numbers = calloc(3 * (size_t)desc_num + num, sizeof(*record->numbers)),
 	};
 	if (!record->order || !record->numbers) {
 		inflight_deinit(record);
@@ -82,6 +82,11 @@ void inflight_reset(struct inflight *record, uint16_t used)
 		inflight_split_reset(&record->split, used);
 	else
 		inflight_packed_reset(&record->packed, used);
+}
+
+void inflight_forget(struct inflight *record)
+{
+	INFLIGHT_STORE(&head_of(record)->version, 0);
 }
 
 /* Equal counters are a writer's fault; the entry makes the order one all the same. */

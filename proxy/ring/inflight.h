@@ -22,7 +22,7 @@
  * publication, after_publish(). Nothing is fetched between the first complete()
  * and after_publish().
  *
- * Results: RING_OK, RING_BAD_RECORD (a peer's fault), -ENOMEM, -EINVAL.
+ * Results: RING_OK, RING_BAD_RECORD (a peer's fault); init() -ENOMEM, -EINVAL.
  * Threads: the one that works the ring. Sizes in bytes.
  */
 #pragma once
@@ -74,7 +74,7 @@ int inflight_init(struct inflight *record, enum ring_format format, unsigned int
 /* Frees the private memory; safe twice. The region stays as it is. */
 void inflight_deinit(struct inflight *record);
 
-/* False: version 0, nobody ever wrote it; settle() would refuse, reset() is right. */
+/* False: version 0, never written or forgotten; settle() would refuse, reset() is right. */
 bool inflight_written(const struct inflight *record);
 
 /* Makes a region one that nobody ever wrote; not while a ring is worked with it. */
@@ -82,6 +82,12 @@ void inflight_forget(void *region);
 
 /* Nothing is in flight; `used`: used index, packed: the used position with its wrap bit. */
 void inflight_reset(struct inflight *record, uint16_t used);
+
+/*
+ * The ring goes to somebody who does not keep the record: from now on it says
+ * nothing, as one that nobody ever wrote.
+ */
+void inflight_forget(struct inflight *record);
 
 /*
  * Takes up what an earlier process left: finishes or takes back its last batch,

@@ -18,9 +18,7 @@
 
 #include "ring/inflight.h"
 
-#include <errno.h>
 #include <stddef.h>
-#include <stdlib.h>
 
 static_assert(sizeof(struct inflight_packed_desc) == 32, "specification: DescStatePacked");
 static_assert(offsetof(struct inflight_packed_desc, counter) == 8, "DescStatePacked");
@@ -46,7 +44,8 @@ void inflight_packed_init(struct inflight_packed *record, void *region, unsigned
 	    .region = region,
 	    .next = numbers,
 	    .last = numbers + desc_num,
-	    .batch = numbers + 2 * desc_num,
+	    .seen = numbers + 2 * desc_num,
+	    .batch = numbers + 3 * desc_num,
 	    .desc_num = desc_num,
 	    .num = (uint16_t)num,
 	};
@@ -210,16 +209,16 @@ static int settle_batch(struct inflight_packed *record, const struct ring_packed
 }
 
 /* Follows links for at most `limit` entries to the end of the list, or just so many. */
-static int follow(struct inflight_packed *record, uint8_t *seen, uint16_t at, unsigned int limit,
+static int follow(struct inflight_packed *record, uint16_t at, unsigned int limit,
 		  unsigned int *length, struct diag *diag)
 {
 	unsigned int i;
 
 	for (i = 0; i < limit && at < record->desc_num; i++) {
-		if (seen[at])
+		if (record->seen[at])
 			return diag_set(diag, RING_BAD_RECORD,
 					"inflight record: entry %u is in two lists", at);
-		seen[at] = 1;
+		record->seen[at] = 1;
 		record->next[at] = INFLIGHT_LOAD(&record->region->desc[at].next);
 		at = record->next[at];
 	}
@@ -228,24 +227,23 @@ static int follow(struct inflight_packed *record, uint8_t *seen, uint16_t at, un
 }
 
 /* Only a list's flags are cleared; its end is a number past the last entry. */
-static int read_free(struct inflight_packed *record, uint8_t *seen, unsigned int *length,
-		     struct diag *diag)
+static int read_free(struct inflight_packed *record, unsigned int *length, struct diag *diag)
 {
-	int result = follow(record, seen, record->free_head, record->desc_num, length, diag);
+	int result = follow(record, record->free_head, record->desc_num, length, diag);
 
 	for (unsigned int i = 0; !result && i < record->desc_num; i++)
-		if (seen[i])
+		if (record->seen[i])
 			INFLIGHT_STORE(&record->region->desc[i].inflight, 0);
 	return result;
 }
 
-static int read_chain(struct inflight_packed *record, uint8_t *seen, uint16_t head,
-		      struct inflight_order *order, struct diag *diag)
+static int read_chain(struct inflight_packed *record, uint16_t head, struct inflight_order *order,
+		      struct diag *diag)
 {
 	const struct inflight_packed_desc *desc = &record->region->desc[head];
 	unsigned int num = INFLIGHT_LOAD(&desc->num), length;
 	uint16_t last = head;
-	int result = follow(record, seen, head, num, &length, diag);
+	int result = follow(record, head, num, &length, diag);
 
 	if (result)
 		return result;
@@ -265,11 +263,11 @@ static int read_chain(struct inflight_packed *record, uint8_t *seen, uint16_t he
 	return RING_OK;
 }
 
-static int read_chains(struct inflight_packed *record, uint8_t *seen, struct inflight_order *order,
+static int read_chains(struct inflight_packed *record, struct inflight_order *order,
 		       unsigned int *count, unsigned int *slots, struct diag *diag)
 {
-	unsigned int free;
-	int result = read_free(record, seen, &free, diag);
+	unsigned int listed;
+	int result = read_free(record, &listed, diag);
 
 	for (unsigned int i = 0; !result && i < record->desc_num; i++) {
 		if (!INFLIGHT_LOAD(&record->region->desc[i].inflight))
@@ -278,14 +276,14 @@ static int read_chains(struct inflight_packed *record, uint8_t *seen, struct inf
 			return diag_set(diag, RING_BAD_RECORD,
 					"inflight record: more descriptors than the ring's %u",
 					record->num);
-		result = read_chain(record, seen, (uint16_t)i, &order[*count], diag);
+		result = read_chain(record, (uint16_t)i, &order[*count], diag);
 		if (!result)
 			*slots += order[(*count)++].slots;
 	}
-	if (!result && (*slots > record->num || free + *slots != record->desc_num))
+	if (!result && (*slots > record->num || listed + *slots != record->desc_num))
 		result = diag_set(diag, RING_BAD_RECORD,
-				  "inflight record: %u entries free and %u in flight, of %u", free,
-				  *slots, record->desc_num);
+				  "inflight record: %u entries free and %u in flight, of %u",
+				  listed, *slots, record->desc_num);
 	return result;
 }
 
@@ -314,19 +312,14 @@ int inflight_packed_settle(struct inflight_packed *record, const struct ring_are
 			   uint32_t *base, struct inflight_order *order, unsigned int *count,
 			   struct diag *diag)
 {
-	uint8_t *seen = calloc(record->desc_num, 1);
 	unsigned int slots = 0;
 	struct ring_position avail;
 	int result;
 
-	if (!seen)
-		return diag_set(diag, -ENOMEM, "no memory for an inflight record of %u",
-				record->desc_num);
 	*count = 0;
 	result = settle_batch(record, guest->desc, diag);
 	if (!result)
-		result = read_chains(record, seen, order, count, &slots, diag);
-	free(seen);
+		result = read_chains(record, order, count, &slots, diag);
 	if (result)
 		return result;
 	avail = mend_ring(record, guest->desc, slots);

@@ -48,6 +48,7 @@ struct inflight_packed {
 	uint64_t counter; /* of the next fetch */
 	uint16_t *next;   /* by entry, as we wrote it */
 	uint16_t *last;   /* by head */
+	uint16_t *seen;   /* by entry, for settle() */
 	uint16_t *batch;  /* heads completed and not committed */
 	unsigned int size;
 	unsigned int desc_num;
@@ -59,7 +60,7 @@ struct inflight_packed {
 
 struct inflight_order;
 
-/* Takes 2 * desc_num + num numbers of private memory. */
+/* Takes 3 * desc_num + num numbers of private memory, all 0. */
 void inflight_packed_init(struct inflight_packed *record, void *region, unsigned int num,
 			  unsigned int desc_num, uint16_t *numbers);
 /* Nothing is in flight at the used position `used`. */

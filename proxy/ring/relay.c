@@ -285,8 +285,7 @@ int relay_complete(struct relay *relay, unsigned int budget, struct diag *diag)
 
 /*
  * A side that can give us nothing to do is not asked: the guest while the shadow
- * ring is full, as only a completion helps then, and while we are held, as it was
- * asked when that began.
+ * ring is full, as only a completion helps then, and while we are held.
  */
 bool relay_sleep(struct relay *relay)
 {
@@ -313,16 +312,12 @@ void relay_wake(struct relay *relay)
 		return;
 	relay->quiet = true;
 	driver_calls(&relay->driver, false);
-	if (!relay->held)
-		device_kicks(&relay->device, false);
+	device_kicks(&relay->device, false);
 }
 
 void relay_hold(struct relay *relay, bool held)
 {
 	relay->held = held;
-	if (held)
-		device_kicks(&relay->device, true);
-	relay->quiet = false;
 }
 
 unsigned int relay_in_flight(const struct relay *relay)
@@ -333,6 +328,15 @@ unsigned int relay_in_flight(const struct relay *relay)
 uint32_t relay_base(const struct relay *relay)
 {
 	return device_base(&relay->device);
+}
+
+uint32_t relay_leave(struct relay *relay)
+{
+	assert(relay_in_flight(relay) == 0);
+	device_kicks(&relay->device, true);
+	if (relay->recorded)
+		inflight_forget(&relay->inflight);
+	return relay_base(relay);
 }
 
 void relay_move(struct relay *relay, const struct ring_areas *guest,

@@ -35,9 +35,11 @@
  *	}
  *
  * Leaving: relay_hold(true), go on as above until relay_in_flight() is 0, then
- * relay_base() is where the back-end goes on in the guest's ring, and it has to be
+ * relay_leave() says where the back-end goes on in the guest's ring; it has to be
  * kicked once, the guest called once.
  *
+ * With a record, `resubmit` may always be set but after a reset of the device, when
+ * the guest has forgotten its requests too: a relay that left has emptied it.
  * A lost back-end with a record: relay_deinit(), then relay_init() with `resubmit`
  * on a zeroed shadow ring, as after a crash of our own.
  *
@@ -139,17 +141,25 @@ bool relay_sleep(struct relay *relay);
 void relay_wake(struct relay *relay);
 
 /*
- * Held: nothing new is taken from the guest, what is to be resubmitted still is.
- * The guest is asked for kicks, for whoever comes after us; let go, call
- * relay_pull() once without waiting for one.
+ * Held: nothing new is taken from the guest, what is to be resubmitted still is,
+ * and the guest's kicks are not asked for. Let go: call relay_pull() once without
+ * waiting for a kick.
  */
 void relay_hold(struct relay *relay, bool held);
 
 /* Chains taken from the guest, by us or whom we follow, and not given back. */
 unsigned int relay_in_flight(const struct relay *relay);
 
-/* GET_VRING_BASE's answer, when relay_in_flight() is 0. */
+/* Where the guest's ring goes on: GET_VRING_BASE's answer when relay_in_flight() is 0. */
 uint32_t relay_base(const struct relay *relay);
+
+/*
+ * Nothing is in flight, and the ring goes to another device or is stopped: asks
+ * the guest for kicks, empties the record, and returns relay_base(). After it only
+ * relay_deinit() may be called. A crash that comes between it and whoever keeps the
+ * position loses the position of a packed ring, and that only.
+ */
+uint32_t relay_leave(struct relay *relay);
 
 /* The same guest memory, mapped elsewhere from now on. */
 void relay_move(struct relay *relay, const struct ring_areas *guest,

@@ -102,7 +102,6 @@ static int pop_table(const struct ring_memory *memory, const struct ring_desc *h
 static int pop_indirect(const struct split_device *device, const struct ring_memory *memory,
 			const struct ring_desc *desc, struct ring_chain *chain, struct diag *diag)
 {
-	chain->direct = chain->count;
 	chain->table = desc->addr;
 	chain->table_len = desc->len;
 	if (!device->indirect)

@@ -5,7 +5,7 @@
  * Invariant: the front-end is shown only what wire/offers.h lets through,
  * and the back-end is told only bits it offered and the front-end was shown:
  * QEMU's blk and fs devices acknowledge bits they never asked the back-end
- * about (protocol notes 3.2), which DPDK and Rust back-ends refuse.
+ * about, which DPDK and Rust back-ends refuse.
  */
 #include "session/stage.h"
 

@@ -2,10 +2,9 @@
 /*
  * The device status, and a question no back-end can take.
  *
- * QEMU 7.2 to 8.0 set the status to 0 before they stop the rings (protocol notes
- * 5h); a back-end may take that for a reset with requests in flight. The
- * message waits until the rings are stopped, or until anything but the stopping
- * of rings comes: then the front-end meant it.
+ * QEMU 7.2 to 8.0 set the status to 0 before they stop the rings; a back-end may take that for a
+ * reset with requests in flight. The message waits until the rings are stopped, or until anything
+ * but the stopping of rings comes: then the front-end meant it.
  *
  * QEMU sends GET_SHARED_OBJECT without its payload (2.3), at which Rust back-ends
  * close the connection; it is answered without an object.

@@ -4,7 +4,6 @@
 #include "shell/fds.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -149,7 +148,7 @@ pid_t sock_peer_pid(int fd)
 	return credentials.pid;
 }
 
-/* Takes every descriptor of a control message, also those a short buffer pads in (kernel notes b).
+/* Takes every descriptor of a control message, also those a short buffer pads in.
  */
 static int take_fds(struct msghdr *header, struct fdset *fds)
 {
@@ -197,19 +196,15 @@ static ssize_t receive_some(int fd, uint8_t *at, size_t size, struct fdset *fds,
 }
 
 /* The kernel gave fewer descriptors than were sent; they come with a header's first byte. */
-static int refuse_cut(const struct frame *frame, size_t got, struct diag *diag)
+static int refuse_cut(struct frame *frame, size_t got, struct diag *diag)
 {
-	char what[32] = "a message";
-	struct wire_header header;
+	char name[WIRE_NAME_MAX];
 
-	if (!frame->message && frame->have + got == WIRE_HEADER_SIZE) {
-		wire_header_decode(frame->header, &header);
-		snprintf(what, sizeof(what), "message id %u", header.id);
-	}
+	frame->have += (unsigned int)got;
 	return diag_set(diag, SOCK_FAULT,
 			"%s: the kernel cut its descriptors (MSG_CTRUNC): more than %d came, or "
 			"this process has too many open",
-			what, FDSET_MAX);
+			frame_name(frame, name), FDSET_MAX);
 }
 
 static int receive_step(int fd, struct frame *frame, struct diag *diag)

@@ -124,8 +124,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 	update_poll(port);
 }
 
-struct uv_port *uv_port_open(uv_loop_t *loop, int fd, const struct uv_port_events *events,
-			     void *context)
+struct uv_port *uv_port_open(uv_loop_t *loop, int fd, enum wire_channel channel,
+			     const struct uv_port_events *events, void *context)
 {
 	struct uv_port *port = calloc(1, sizeof(*port));
 
@@ -136,6 +136,7 @@ struct uv_port *uv_port_open(uv_loop_t *loop, int fd, const struct uv_port_event
 	}
 	port->poll.data = port;
 	port->fd = fd;
+	port->frame.channel = channel;
 	port->last = &port->first;
 	port->events = events;
 	port->context = context;

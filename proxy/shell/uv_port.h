@@ -13,7 +13,7 @@
 #pragma once
 
 #include "base/diag.h"
-#include "wire/message.h"
+#include "wire/table.h"
 
 #include <stdbool.h>
 #include <uv.h>
@@ -31,9 +31,10 @@ struct uv_port_events {
 	void (*drained)(struct uv_port *port, void *context);
 };
 
-/* Takes over `fd`. NULL: it can not be polled (the descriptor is closed), or no memory. */
-struct uv_port *uv_port_open(uv_loop_t *loop, int fd, const struct uv_port_events *events,
-			     void *context);
+/* Takes over `fd`; `channel` says whose names faults use. NULL: it can not be polled (the
+ * descriptor is closed), or no memory. */
+struct uv_port *uv_port_open(uv_loop_t *loop, int fd, enum wire_channel channel,
+			     const struct uv_port_events *events, void *context);
 
 /* Sends or queues; takes the message over. */
 void uv_port_send(struct uv_port *port, struct wire_message *message);

@@ -188,8 +188,8 @@ static void splice_channel(struct uv_relay *relay, struct wire_message *message)
 		fault(relay, PORT_FRONT_MAIN, "no socket is to be had for the back-end channel");
 		return;
 	}
-	front = uv_port_open(relay->loop, entry->fd, &port_events, relay);
-	back = uv_port_open(relay->loop, pair[0], &port_events, relay);
+	front = uv_port_open(relay->loop, entry->fd, WIRE_BACKEND, &port_events, relay);
+	back = uv_port_open(relay->loop, pair[0], WIRE_BACKEND, &port_events, relay);
 	fds_look(entry, pair[1]);
 	close_backend_channel(relay);
 	relay->ports[PORT_FRONT_BACKEND] = front;
@@ -342,7 +342,8 @@ struct uv_relay *uv_relay_open(uv_loop_t *loop, int front_fd, const struct uv_re
 	relay->front_pid = sock_peer_pid(front_fd);
 	uv_timer_init(loop, &relay->watchdog);
 	relay->watchdog.data = relay;
-	relay->ports[PORT_FRONT_MAIN] = uv_port_open(loop, front_fd, &port_events, relay);
+	relay->ports[PORT_FRONT_MAIN] =
+	    uv_port_open(loop, front_fd, WIRE_MAIN, &port_events, relay);
 	if (!relay->ports[PORT_FRONT_MAIN])
 		return uv_relay_close(relay);
 	uv_port_read(relay->ports[PORT_FRONT_MAIN], false);
@@ -353,7 +354,8 @@ struct uv_relay *uv_relay_open(uv_loop_t *loop, int front_fd, const struct uv_re
 bool uv_relay_begin(struct uv_relay *relay, int back_fd)
 {
 	relay->back_pid = sock_peer_pid(back_fd);
-	relay->ports[PORT_BACK_MAIN] = uv_port_open(relay->loop, back_fd, &port_events, relay);
+	relay->ports[PORT_BACK_MAIN] =
+	    uv_port_open(relay->loop, back_fd, WIRE_MAIN, &port_events, relay);
 	relay->session = session_new(relay->config);
 	if (relay->session)
 		relay->rings = rings_new(relay->loop, relay->session, relay->rings_config,

@@ -15,26 +15,26 @@ void frame_want(struct frame *frame, uint8_t **at, size_t *size)
 	*size = frame->message->header.size - frame->have;
 }
 
-static int check_header(const struct wire_header *header, struct diag *diag)
+static int check_header(const struct wire_header *header, const char *name, struct diag *diag)
 {
 	if ((header->flags & WIRE_VERSION_MASK) != WIRE_VERSION)
 		return diag_set(diag, FRAME_FAULT,
-				"message id %u: flags 0x%x have version %u, only version 1 exists",
-				header->id, header->flags, header->flags & WIRE_VERSION_MASK);
+				"%s: flags 0x%x have version %u, only version 1 exists", name,
+				header->flags, header->flags & WIRE_VERSION_MASK);
 	if (header->size > WIRE_PAYLOAD_MAX)
-		return diag_set(diag, FRAME_FAULT,
-				"message id %u: payload of %u bytes, at most %u are taken",
-				header->id, header->size, WIRE_PAYLOAD_MAX);
+		return diag_set(diag, FRAME_FAULT, "%s: payload of %u bytes, at most %u are taken",
+				name, header->size, WIRE_PAYLOAD_MAX);
 	return 0;
 }
 
 static int begin_payload(struct frame *frame, struct diag *diag)
 {
 	struct wire_header header;
+	char name[WIRE_NAME_MAX];
 	int result;
 
 	wire_header_decode(frame->header, &header);
-	result = check_header(&header, diag);
+	result = check_header(&header, wire_name(frame->channel, header.id, name), diag);
 	if (result)
 		return result;
 	frame->message = wire_message_new(header.id, header.flags, header.size);
@@ -44,13 +44,27 @@ static int begin_payload(struct frame *frame, struct diag *diag)
 	return 0;
 }
 
+const char *frame_name(const struct frame *frame, char buffer[WIRE_NAME_MAX])
+{
+	struct wire_header header;
+
+	if (frame->message)
+		return wire_name(frame->channel, frame->message->header.id, buffer);
+	if (frame->have < WIRE_HEADER_SIZE)
+		return "a message whose header is not complete";
+	wire_header_decode(frame->header, &header);
+	return wire_name(frame->channel, header.id, buffer);
+}
+
 int frame_got(struct frame *frame, size_t size, struct fdset *fds, struct diag *diag)
 {
+	char name[WIRE_NAME_MAX];
+
 	frame->have += (unsigned int)size;
 	if (fdset_move(&frame->fds, fds))
 		return diag_set(diag, FRAME_FAULT,
-				"more than %d descriptors with one message, no message has so many",
-				FDSET_MAX);
+				"%s: more than %d descriptors, no message has so many",
+				frame_name(frame, name), FDSET_MAX);
 	if (!frame->message) {
 		int result;
 

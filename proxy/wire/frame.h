@@ -21,9 +21,10 @@
 #pragma once
 
 #include "base/diag.h"
-#include "wire/message.h"
+#include "wire/table.h"
 
 struct frame {
+	enum wire_channel channel; /* whose names a diag uses; set by the owner */
 	uint8_t header[WIRE_HEADER_SIZE];
 	unsigned int have;            /* header bytes, then payload bytes */
 	struct fdset fds;             /* of the message being read, until it exists */
@@ -48,6 +49,9 @@ int frame_got(struct frame *frame, size_t size, struct fdset *fds, struct diag *
 
 /* The whole message; the caller owns it, the frame is ready for the next. */
 struct wire_message *frame_take(struct frame *frame);
+
+/* The message being read, for a diag: its name, or that its header is not complete. */
+const char *frame_name(const struct frame *frame, char buffer[WIRE_NAME_MAX]);
 
 /* Whether a message has been begun and not finished (its peer closed in the middle). */
 bool frame_partial(const struct frame *frame);

@@ -14,7 +14,7 @@
  * acknowledgement, and so can never see one).
  */
 enum variant_when {
-	WHEN_LISTENING, /* QEMU's acknowledgement of the back-end's addresses, protocol notes 5c */
+	WHEN_LISTENING, /* QEMU's acknowledgement of the back-end's addresses */
 	WHEN_NO_LOG_SHMFD,
 	WHEN_ALWAYS,
 };
@@ -30,7 +30,7 @@ static const struct variant {
     /* QEMU acknowledges with id 0, or that of the last removal, when no region had changed. */
     {WIRE_NONE, 8, WHEN_LISTENING},
     {WIRE_REM_MEM_REG, 8, WHEN_LISTENING},
-    /* QEMU forgets the size of GET_SHARED_OBJECT (protocol notes 2.3). */
+    /* QEMU forgets the size of GET_SHARED_OBJECT. */
     {WIRE_GET_SHARED_OBJECT, 0, WHEN_ALWAYS},
 };
 

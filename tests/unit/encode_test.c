@@ -125,7 +125,7 @@ static void test_a_slot_gives_its_region_back_behind_8_bytes_of_padding(void **s
 	expect_legal(wire_request_region(WIRE_REM_MEM_REG, 0, &region), 0);
 }
 
-/* QEMU takes a reply only with flags of exactly 0x5 (protocol notes 1.1). */
+/* QEMU takes a reply only with flags of exactly 0x5. */
 static void test_replies_have_flags_5_and_8_bytes(void **state)
 {
 	const struct wire_agreement agreement = legal_agreement();

@@ -114,7 +114,7 @@ static void test_known_bits_are_those_with_a_name_or_of_a_device(void **state)
 	assert_true(wire_protocol_known() == WIRE_BIT(WIRE_PF_COUNT) - 1);
 }
 
-/* What qemu-storage-daemon 7.2 was seen to offer (platform notes, census). */
+/* What qemu-storage-daemon 7.2 was seen to offer. */
 static void test_prints_the_bits_of_a_real_disk_by_name(void **state)
 {
 	char text[512];

@@ -9,6 +9,10 @@
 
 #include "ring/relay.h"
 
+#define EACH_FORMAT(i) for (unsigned int i = 0; i < 2; i++)
+
+static const enum ring_format formats[] = {RING_SPLIT, RING_PACKED};
+
 struct relay_rig {
 	struct rig *guest;
 	struct rig *shadow;
@@ -79,7 +83,7 @@ static inline void relay_rig_adds(struct relay_rig *rig, unsigned int count, uin
 	driver_publish(&rig->driver);
 }
 
-/* The back-end takes the next chain and gives it back at once or, held, later. */
+/* The back-end takes the next chain, into shadow->chain; returns its token. */
 static inline uint64_t relay_rig_pops(struct relay_rig *rig)
 {
 	assert_outcome(
@@ -93,6 +97,15 @@ static inline void relay_rig_pushes(struct relay_rig *rig, const struct ring_cha
 {
 	device_push(&rig->device, chain, written);
 	device_publish(&rig->device);
+}
+
+/* The back-end takes `count` chains and gives each back at once, `written` bytes of it. */
+static inline void relay_rig_serves(struct relay_rig *rig, unsigned int count, uint32_t written)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		relay_rig_pops(rig);
+		relay_rig_pushes(rig, &rig->shadow->chain, written);
+	}
 }
 
 static inline void assert_guest_gets(struct relay_rig *rig, uint64_t token, uint32_t length)

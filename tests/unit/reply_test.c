@@ -160,7 +160,7 @@ static struct wire_message *reply_of(uint32_t id, uint32_t size)
 	return wire_message_new(id, WIRE_VERSION | WIRE_FLAG_REPLY, size);
 }
 
-/* DPDK sends 0 bytes, libvhost-user 8, rust-vmm 16 (protocol notes 1.1). */
+/* DPDK sends 0 bytes, libvhost-user 8, rust-vmm 16. */
 static void test_set_log_base_is_answered_with_any_size_peers_use(void **state)
 {
 	static const uint32_t sizes[] = {0, 8, 16};
@@ -192,7 +192,7 @@ static void test_get_config_may_be_refused_with_an_empty_reply(void **state)
 		  "payload bytes");
 }
 
-/* DPDK refuses any request with a u64 where NEED_REPLY was set (protocol notes 7.2). */
+/* DPDK refuses any request with a u64 where NEED_REPLY was set. */
 static void test_a_u64_refusal_is_taken_where_need_reply_was_set(void **state)
 {
 	const struct wire_agreement agreement = legal_agreement();
@@ -262,7 +262,7 @@ static void test_set_log_base_is_answered_only_with_log_shmfd(void **state)
 	assert_int_equal(expected(&agreement, WIRE_SET_LOG_BASE, 0, 16), WIRE_EXPECT_NOTHING);
 }
 
-/* protocol notes 5c: the table comes back with the back-end's addresses, the 8 bytes do not. */
+/* docs/quirks.md: the table comes back with the back-end's addresses, the 8 bytes do not. */
 static void test_in_postcopy_a_table_is_answered_and_its_acknowledgement_is_not(void **state)
 {
 	const struct wire_agreement agreement = listening();

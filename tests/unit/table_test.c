@@ -170,7 +170,7 @@ static void test_the_columns_of_each_row_agree_with_each_other(void **state)
 	legal_each(check_row, NULL);
 }
 
-/* The order in which a back-end must be told things (protocol notes 5a, 7). */
+/* The order in which a back-end must be told things. */
 static void test_replay_ranks_keep_the_order_back_ends_need(void **state)
 {
 	static const uint32_t order[] = {

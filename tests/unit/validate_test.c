@@ -222,7 +222,7 @@ static void test_a_refused_gate_names_the_feature_by_name_and_number(void **stat
 		  "virtio feature PROTOCOL_FEATURES (bit 30) offered");
 }
 
-/* QEMU's net front-end enables rings before it acknowledges anything (protocol notes 5a). */
+/* QEMU's net front-end enables rings before it acknowledges anything. */
 static void test_set_vring_enable_needs_the_bit_offered_not_acknowledged(void **state)
 {
 	struct wire_agreement agreement = legal_agreement();
@@ -312,7 +312,7 @@ static void test_set_log_base_without_log_shmfd_is_8_or_16_bytes_and_no_descript
 	expect(WIRE_MAIN, legal_resize(legal(row), 8), "payload bytes");
 }
 
-/* protocol notes 2.3: QEMU writes the identifier's size as 0. */
+/* docs/quirks.md: QEMU writes the identifier's size as 0. */
 static void test_get_shared_object_may_be_empty_as_qemu_sends_it(void **state)
 {
 	expect(WIRE_MAIN, legal_resize(front(WIRE_GET_SHARED_OBJECT), 0), NULL);
@@ -326,7 +326,7 @@ static struct wire_message *postcopy_ack(uint32_t id)
 
 /*
  * In postcopy QEMU acknowledges the back-end's addresses with 8 zero bytes and
- * the id of what it sent, 0 where that was nothing (protocol notes 5c).
+ * the id of what it sent, 0 where that was nothing.
  */
 static void test_postcopy_acknowledgements_are_legal_while_listening_only(void **state)
 {

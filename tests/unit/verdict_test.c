@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-/* Bits that real back-ends were seen to offer (platform notes, census). */
+/* Bits that real back-ends were seen to offer. */
 static const struct verdict_facts storage_daemon = {
     .features = 0x175007e46,
     .protocol = 0x8f2b,
@@ -130,7 +130,7 @@ static void test_a_file_system_needs_device_state_which_nobody_can_add(void **st
 	check_missing(&with, "precopy", "");
 }
 
-/* Seen with qemu-storage-daemon 7.2 and 10.0.2 (platform notes 3). */
+/* Seen with qemu-storage-daemon 7.2 and 10.0.2. */
 static void test_pagefault_with_memory_slots_is_said_to_break(void **state)
 {
 	struct verdict_facts facts = storage_daemon;
@@ -142,7 +142,7 @@ static void test_pagefault_with_memory_slots_is_said_to_break(void **state)
 	assert_false(noted(&verdict.notes, "known to break"));
 }
 
-/* Seen with testpmd 22.11, iommu-support=1, in 5 of 5 runs (platform notes 4). */
+/* Seen with testpmd 22.11, iommu-support=1, in 5 of 5 runs. */
 static void test_the_viommu_of_a_network_back_end_is_said_to_corrupt(void **state)
 {
 	struct verdict_facts facts = testpmd;

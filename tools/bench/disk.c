@@ -333,7 +333,7 @@ int disk_read_back(struct disk *disk, uint64_t *checked, struct diag *diag)
 	return result;
 }
 
-/* The upper half of a packed base is not answered by all (protocol notes 4.6). */
+/* The upper half of a packed base is not answered by all. */
 int disk_stop(struct disk *disk, struct diag *diag)
 {
 	uint32_t bases[WIRE_QUEUES_MAX];

@@ -187,7 +187,7 @@ int frontend_open(struct frontend *frontend, const char *path, const struct opti
 	return result;
 }
 
-/* With STATUS, QEMU follows SET_FEATURES by FEATURES_OK, once (protocol notes 5a). */
+/* With STATUS, QEMU follows SET_FEATURES by FEATURES_OK, once. */
 static int set_status(struct frontend *frontend, uint64_t set, bool clear, struct diag *diag)
 {
 	uint64_t status = 0;
@@ -285,7 +285,7 @@ static int start_ring(struct frontend *frontend, const struct guest *guest, unsi
 	return result;
 }
 
-/* Without REPLY_ACK QEMU makes sure by a GET_FEATURES round trip (protocol notes 5j). */
+/* Without REPLY_ACK QEMU makes sure by a GET_FEATURES round trip. */
 static int enable(struct frontend *frontend, unsigned int queues, bool on, struct diag *diag)
 {
 	int result = 0;
@@ -380,7 +380,7 @@ int frontend_serve(struct frontend *frontend, struct diag *diag)
 	while (!result && frontend->backend.fd >= 0 && poll(&pollfd, 1, 0) == 1) {
 		result = client_receive(&frontend->backend, &request, diag);
 		if (result == CLIENT_CLOSED) {
-			/* The main channel lives on without it (protocol notes 2.2). */
+			/* The main channel lives on without it. */
 			client_close(&frontend->backend);
 			return 0;
 		}

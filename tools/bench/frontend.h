@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The front-end's conversation with a vhost-user-blk back-end, in the order in
- * which QEMU 10 has it (protocol notes 5.0, 5a, 5h): open, start, stop.
+ * which QEMU 10 has it: open, start, stop.
  *
  * Requests on the back-end channel are answered as QEMU does, whenever
  * frontend_serve() is called.

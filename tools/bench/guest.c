@@ -9,7 +9,7 @@
 
 /* Not 0 and not our own addresses, so that a back-end that mixes them up fails. */
 #define GPA_BASE UINT64_C(0x100000000)
-/* SPDK registers memory in pieces of this size (protocol notes 7.3). */
+/* SPDK registers memory in pieces of this size. */
 #define GRAIN ((size_t)2 << 20)
 
 int guest_open(struct guest *guest, size_t size, struct diag *diag)

@@ -50,7 +50,7 @@ static int make_eventfd(int *fd, unsigned int value, struct diag *diag)
 int queue_open(struct queue *queue, unsigned int index, const struct options *options,
 	       struct diag *diag)
 {
-	/* The kick is readable from the start, as QEMU's is (protocol notes 1.5). */
+	/* The kick is readable from the start, as QEMU's is. */
 	int result = make_eventfd(&queue->ring.kick, 1, diag);
 
 	queue->index = index;

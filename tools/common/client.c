@@ -54,6 +54,7 @@ int client_open(struct client *client, const char *path, int timeout_ms, struct 
 void client_adopt(struct client *client, int fd, enum wire_channel channel, int timeout_ms)
 {
 	*client = (struct client){.fd = fd, .channel = channel, .timeout_ms = timeout_ms};
+	client->frame.channel = channel;
 }
 
 void client_close(struct client *client)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "probe/verdict.h"
 
+#include "wire/offers.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -232,21 +234,6 @@ void verdict_all(const struct verdict_facts *facts, struct verdict verdicts[VERD
 		judge(&rows[i], facts, &verdicts[i]);
 }
 
-/*
- * What vhost-ferry does not show to a front-end (design, section 1; protocol
- * notes 3): at all, because it changes the protocol in a way nobody carries
- * through, or where it may have to relay rings, because it goes past them.
- */
-#define HIDDEN_VIRTIO                                                                              \
-	(WIRE_BIT(WIRE_F_ORDER_PLATFORM) | WIRE_BIT(WIRE_F_NOTIFICATION_DATA) |                    \
-	 WIRE_BIT(WIRE_F_ADMIN_VQ))
-#define HIDDEN_PROTOCOL                                                                            \
-	(WIRE_BIT(WIRE_PF_INBAND_NOTIFICATIONS) | WIRE_BIT(WIRE_PF_XEN_MMAP) |                     \
-	 WIRE_BIT(WIRE_PF_GPA_ADDRESSES) | WIRE_BIT(WIRE_PF_GET_VRING_BASE_SKIP_DRAIN))
-#define HIDDEN_WHERE_RELAYED                                                                       \
-	(WIRE_BIT(WIRE_PF_BACKEND_SEND_FD) | WIRE_BIT(WIRE_PF_HOST_NOTIFIER) |                     \
-	 WIRE_BIT(WIRE_PF_SHARED_OBJECT) | WIRE_BIT(WIRE_PF_SHMEM))
-
 static void note_hidden(enum wire_space space, uint64_t bits, const char *when,
 			struct verdict_notes *notes)
 {
@@ -269,6 +256,17 @@ static void note_unknown(enum wire_space space, uint64_t bits, struct verdict_no
 	     space == WIRE_SPACE_VIRTIO ? "virtio" : "protocol", names);
 }
 
+/* What the daemon hides always, and what only where it may have to relay rings. */
+static void note_offers(enum wire_space space, uint64_t bits, struct verdict_notes *notes)
+{
+	const struct offers watching = {.watch_only = true}, relaying = {.watch_only = false};
+	uint64_t always = offers_hidden(&watching, space, bits);
+	uint64_t relayed = offers_hidden(&relaying, space, bits) & ~always;
+
+	note_hidden(space, always, "never shows a front-end", notes);
+	note_hidden(space, relayed, "shows a front-end only while it never relays a ring", notes);
+}
+
 void verdict_bits(const struct verdict_facts *facts, struct verdict_notes *notes)
 {
 	notes->count = 0;
@@ -282,12 +280,8 @@ void verdict_bits(const struct verdict_facts *facts, struct verdict_notes *notes
 			    "does: start it anew");
 	note_unknown(WIRE_SPACE_VIRTIO, facts->features & ~wire_virtio_known(), notes);
 	note_unknown(WIRE_SPACE_PROTOCOL, facts->protocol & ~wire_protocol_known(), notes);
-	note_hidden(WIRE_SPACE_VIRTIO, facts->features & HIDDEN_VIRTIO, "never shows a front-end",
-		    notes);
-	note_hidden(WIRE_SPACE_PROTOCOL, facts->protocol & HIDDEN_PROTOCOL,
-		    "never shows a front-end", notes);
-	note_hidden(WIRE_SPACE_PROTOCOL, facts->protocol & HIDDEN_WHERE_RELAYED,
-		    "shows a front-end only while it never relays a ring", notes);
+	note_offers(WIRE_SPACE_VIRTIO, facts->features & wire_virtio_known(), notes);
+	note_offers(WIRE_SPACE_PROTOCOL, facts->protocol & wire_protocol_known(), notes);
 }
 
 const char *verdict_daemon_key(enum verdict_daemon daemon)

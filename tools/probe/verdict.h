@@ -4,8 +4,8 @@
  * on bits that are known to do harm.
  *
  * Pure: from the answers of a back-end to text. What a capability needs is what
- * QEMU asks for (protocol notes 6); what is known to break is what was seen of
- * real back-ends (platform notes). Thread-safe.
+ * QEMU asks for; what is known to break is what was seen of
+ * real back-ends. Thread-safe.
  */
 #pragma once
 

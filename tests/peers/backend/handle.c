@@ -67,7 +67,7 @@ static bool any_started(const struct server *server)
 	return false;
 }
 
-/* Refused as DPDK does (protocol notes 7.2): unknown bits, and changes while rings run. */
+/* Refused as DPDK does: unknown bits, and changes while rings run. */
 static int set_features(struct server *server, struct wire_message *request, struct diag *diag)
 {
 	uint64_t features = number(request), changed = features ^ server->device.features;
@@ -99,7 +99,7 @@ static int set_protocol_features(struct server *server, struct wire_message *req
 	return 0;
 }
 
-/* rust-vmm refuses a second one (protocol notes 7.4). */
+/* rust-vmm refuses a second one. */
 static int set_owner(struct server *server, struct wire_message *request, struct diag *diag)
 {
 	if (server->owned)
@@ -193,7 +193,7 @@ static int set_vring_base(struct server *server, struct wire_message *request, s
 	return 0;
 }
 
-/* On a started ring it may only turn logging on or off (protocol notes 5b). */
+/* On a started ring it may only turn logging on or off. */
 static int set_vring_addr(struct server *server, struct wire_message *request, struct diag *diag)
 {
 	struct queue *queue = ring_of(server, request);
@@ -270,7 +270,7 @@ static int announce(struct server *server, struct diag *diag)
 			   diag);
 }
 
-/* rust-vmm refuses it before bit 30 is acknowledged (protocol notes 7.4). */
+/* rust-vmm refuses it before bit 30 is acknowledged. */
 static int set_vring_enable(struct server *server, struct wire_message *request, struct diag *diag)
 {
 	struct queue *queue = ring_of(server, request);
