@@ -23,6 +23,7 @@ bool arena_place(struct arena *arena, unsigned int rings, const struct regions *
 {
 	if (rings < ARENA_RINGS_MIN)
 		rings = ARENA_RINGS_MIN;
+	rings += rings & 1; /* two slots are a huge page */
 	*arena = (struct arena){
 	    .gpa = GPA,
 	    .uva = UVA_FIRST,

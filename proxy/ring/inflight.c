@@ -68,13 +68,6 @@ bool inflight_written(const struct inflight *record)
 	return INFLIGHT_LOAD(&head_of(record)->version) != 0;
 }
 
-void inflight_forget(void *region)
-{
-	struct inflight_split_region *head = region;
-
-	INFLIGHT_STORE(&head->version, 0);
-}
-
 void inflight_reset(struct inflight *record, uint16_t used)
 {
 	record->count = 0;

@@ -77,9 +77,6 @@ void inflight_deinit(struct inflight *record);
 /* False: version 0, never written or forgotten; settle() would refuse, reset() is right. */
 bool inflight_written(const struct inflight *record);
 
-/* Makes a region one that nobody ever wrote; not while a ring is worked with it. */
-void inflight_forget(void *region);
-
 /* Nothing is in flight; `used`: used index, packed: the used position with its wrap bit. */
 void inflight_reset(struct inflight *record, uint16_t used);
 

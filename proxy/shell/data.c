@@ -143,6 +143,7 @@ static void fault(struct thread *thread, struct data_ring *ring, bool guest, con
 
 static bool round_of(struct thread *thread, struct data_ring *ring)
 {
+	struct note note = {.kind = NOTE_DRAINED, .queue = ring->queue};
 	struct diag diag;
 	int result = data_ring_work(ring, &diag);
 
@@ -150,12 +151,8 @@ static bool round_of(struct thread *thread, struct data_ring *ring)
 		fault(thread, ring, result == DATA_RING_GUEST_FAULT, diag.text);
 		return false;
 	}
-	if (data_ring_drained(ring)) {
-		struct note note = {
-		    .kind = NOTE_DRAINED, .queue = ring->queue, .base = relay_base(&ring->relay)};
-
+	if (data_ring_drained(ring, &note.base))
 		tell(thread->data, &note);
-	}
 	return result == DATA_RING_WORKED;
 }
 

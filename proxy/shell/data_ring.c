@@ -143,6 +143,8 @@ int data_ring_work(struct data_ring *ring, struct diag *diag)
 {
 	int pulled, completed;
 
+	if (ring->left)
+		return DATA_RING_IDLE;
 	relay_wake(&ring->relay);
 	pulled = relay_pull(&ring->relay, BUDGET, diag);
 	if (pulled >= RING_FAULTS || pulled < 0)
@@ -161,7 +163,7 @@ int data_ring_work(struct data_ring *ring, struct diag *diag)
 
 bool data_ring_sleep(struct data_ring *ring)
 {
-	return relay_sleep(&ring->relay);
+	return !ring->left && relay_sleep(&ring->relay);
 }
 
 void data_ring_drain(struct data_ring *ring)
@@ -170,13 +172,15 @@ void data_ring_drain(struct data_ring *ring)
 	relay_hold(&ring->relay, true);
 }
 
-bool data_ring_drained(struct data_ring *ring)
+bool data_ring_drained(struct data_ring *ring, uint32_t *base)
 {
 	if (!ring->draining || relay_in_flight(&ring->relay) != 0)
 		return false;
-	/* Told once. The used ring was marked when it was written; the call is raised whatever
-	 * the guest wished, since whoever goes on from here starts with fresh wishes. */
 	ring->draining = false;
+	ring->left = true;
+	*base = relay_leave(&ring->relay);
+	mark_ring(ring);
+	/* Whoever goes on from here starts with wishes of its own. */
 	raise_event(ring->guest_call);
 	return true;
 }

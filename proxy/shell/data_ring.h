@@ -11,6 +11,7 @@ struct data_ring {
 	unsigned int queue;
 	bool attached;
 	bool draining;
+	bool left; /* drained: whoever goes on with the ring is not us */
 	enum ring_format format;
 	unsigned int num;
 	struct relay relay;
@@ -41,8 +42,11 @@ bool data_ring_sleep(struct data_ring *ring);
 /* Takes nothing more from the guest. */
 void data_ring_drain(struct data_ring *ring);
 
-/* Whether the drain is complete; true once, the guest's call has then been raised. */
-bool data_ring_drained(struct data_ring *ring);
+/*
+ * Whether the drain is complete; true once. The ring is then left to whoever goes
+ * on with it, from `base`, and does nothing more; the guest's call was raised.
+ */
+bool data_ring_drained(struct data_ring *ring, uint32_t *base);
 
 /* Raises the guest's call, whatever it asked for: one too many is harmless. */
 void data_ring_nudge(struct data_ring *ring);

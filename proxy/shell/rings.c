@@ -253,13 +253,7 @@ static int retarget(struct rings *rings, unsigned int index)
 
 static int detach(struct rings *rings, unsigned int index)
 {
-	const struct queue_state *queue = &rings->session->queues[index];
-	void *record = record_of(rings, index, queue->size);
-
 	data_detach(rings->data, index);
-	/* Nobody keeps it while the ring is direct: it must not look as if somebody did. */
-	if (record && queue->goal == GOAL_DIRECT)
-		inflight_forget(record);
 	replace_fd(&rings->fds[index].ring_kick, -1);
 	replace_fd(&rings->fds[index].ring_call, -1);
 	return 0;
