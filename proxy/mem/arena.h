@@ -30,7 +30,8 @@ struct arena {
 
 /*
  * Places an arena for `rings` rings (at least ARENA_RINGS_MIN are taken, in whole
- * huge pages of 2 MiB) clear of the user addresses in `regions`. False: there is no room in 46 bits.
+ * huge pages of 2 MiB) clear of the user addresses in `regions`. False: there is no room in 46
+ * bits.
  */
 bool arena_place(struct arena *arena, unsigned int rings, const struct regions *regions);
 

@@ -16,10 +16,20 @@
 static const struct view_counts no_counts;
 static unsigned int fills;
 
+static enum session_mode asked_for;
+static const char *refusal; /* NULL: moves are carried out */
+
+static int move(void *context, enum session_mode mode, struct diag *diag)
+{
+	asked_for = mode;
+	return refusal ? diag_set(diag, 1, "%s", refusal) : 0;
+}
+
 static void fill(struct view *view, void *context)
 {
 	fills++;
-	*view = (struct view){.state = "listening", .uptime_s = 0.25, .counts = &no_counts};
+	*view = (struct view){
+	    .state = "listening", .uptime_s = 0.25, .counts = &no_counts, .move = move};
 }
 
 /* The answer, a string of the caller's; it is one line. */
@@ -123,8 +133,8 @@ static void test_a_mistake_is_answered_by_what_to_do(void **state)
 
 static void test_commands_of_later_versions_are_told_apart_from_nonsense(void **state)
 {
-	static const char *const names[] = {"data-path", "swap-backend", "log-audit", "dirty-rate",
-					    "capture",   "metrics",      "top"};
+	static const char *const names[] = {"swap-backend", "log-audit", "dirty-rate",
+					    "capture",      "metrics",   "top"};
 	char line[64];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -141,20 +151,57 @@ static void test_help_lists_just_the_commands_that_work(void **state)
 	const json_t *row;
 	size_t i;
 
-	assert_int_equal(json_array_size(list), 8);
+	assert_int_equal(json_array_size(list), 9);
 	json_array_foreach(list, i, row)
 	{
-		char line[64];
+		char line[96];
 		char *reply;
 
-		snprintf(line, sizeof(line), "{\"execute\":\"%s\"}",
-			 json_string_value(json_object_get(row, "name")));
+		snprintf(line, sizeof(line), "{\"execute\":\"%s\"%s}",
+			 json_string_value(json_object_get(row, "name")),
+			 strcmp(json_string_value(json_object_get(row, "name")), "data-path") == 0
+			     ? ",\"arguments\":{\"path\":\"auto\"}"
+			     : "");
 		reply = answer_bytes(line, strlen(line));
 		assert_memory_equal(reply, "{\"return\":{", 11);
 		free(reply);
 	}
 	json_decref(root);
 	free(answer);
+}
+
+#define DATA_PATH "{\"execute\":\"data-path\",\"arguments\":"
+
+static void test_data_path_asks_for_the_mode_of_its_argument(void **state)
+{
+	refusal = NULL;
+	assert_answer(DATA_PATH "{\"path\":\"shadow\"}}", "{\"return\":{\"moving\":0}}");
+	assert_int_equal(asked_for, MODE_SHADOW);
+	assert_answer(DATA_PATH "{\"path\":\"direct\"}}", "{\"return\":{\"moving\":0}}");
+	assert_int_equal(asked_for, MODE_DIRECT);
+}
+
+static void test_data_path_without_a_path_or_with_a_wrong_one_is_refused(void **state)
+{
+	static const char *const lines[] = {
+	    "{\"execute\":\"data-path\"}",
+	    DATA_PATH "{}}",
+	    DATA_PATH "{\"path\":1}}",
+	    DATA_PATH "{\"path\":\"round\"}}",
+	    DATA_PATH "{\"path\":\"auto\",\"more\":1}}",
+	};
+
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		assert_refused(lines[i], strlen(lines[i]), "GenericError", "data-path");
+}
+
+static void test_a_move_that_is_refused_is_told_with_its_reason(void **state)
+{
+	static const char line[] = DATA_PATH "{\"path\":\"shadow\"}}";
+
+	refusal = "the daemon watches only";
+	assert_refused(line, strlen(line), "GenericError", refusal);
+	refusal = NULL;
 }
 
 static void test_what_a_sender_wrote_reaches_no_terminal_as_control_codes(void **state)
@@ -264,6 +311,9 @@ int main(void)
 	    cmocka_unit_test(test_a_mistake_is_answered_by_what_to_do),
 	    cmocka_unit_test(test_commands_of_later_versions_are_told_apart_from_nonsense),
 	    cmocka_unit_test(test_help_lists_just_the_commands_that_work),
+	    cmocka_unit_test(test_data_path_asks_for_the_mode_of_its_argument),
+	    cmocka_unit_test(test_data_path_without_a_path_or_with_a_wrong_one_is_refused),
+	    cmocka_unit_test(test_a_move_that_is_refused_is_told_with_its_reason),
 	    cmocka_unit_test(test_what_a_sender_wrote_reaches_no_terminal_as_control_codes),
 	    cmocka_unit_test(test_a_nul_in_the_line_is_no_end_of_it),
 	    cmocka_unit_test(test_the_longest_line_is_answered_and_one_byte_more_is_not),

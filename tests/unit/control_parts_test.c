@@ -34,7 +34,8 @@ static void test_queues_are_those_seen_and_the_daemon_claims_no_work_on_them(voi
 	status = status_summary(&view);
 	assert_json(status, "queues",
 		    "[{\"index\":2,\"format\":\"split\",\"size\":128,\"enabled\":true,"
-		    "\"started\":true,\"path\":\"direct\",\"kicks\":0,\"calls\":0,\"relayed\":0,"
+		    "\"started\":true,\"path\":\"direct\",\"moving\":false,\"moves\":0,"
+		    "\"longest_pause_us\":0,\"kicks\":0,\"calls\":0,\"relayed\":0,"
 		    "\"inflight\":0,\"bytes_written\":0}]");
 	queues = status_queues(&view);
 	assert_json(queues, "queues.0.base", "7");
