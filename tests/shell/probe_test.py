@@ -40,7 +40,8 @@ class BackEnd:
         self.listener = socket.socket(socket.AF_UNIX)
         self.listener.bind(self.path)
         self.listener.listen(4)
-        threading.Thread(target=self.serve, daemon=True).start()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
 
     def serve(self):
         while True:
@@ -73,6 +74,10 @@ class BackEnd:
                     return
 
     def close(self):
+        # Its thread must be out of accept() first: the number of a closed socket
+        # is given again at once, and it would serve the next test's probe.
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.thread.join(10)
         self.listener.close()
         self.folder.cleanup()
 
