@@ -29,10 +29,11 @@ int split_device_init(struct split_device *device, const struct ring_areas *area
 
 	if (result)
 		return result;
+	/* First: the caller may leave from this look if the guest's memory is gone. */
+	used_idx = __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE);
 	given = calloc(num, sizeof(*given));
 	if (!given)
 		return diag_set(diag, -ENOMEM, "no memory for a ring of %u", num);
-	used_idx = __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE);
 	*device = (struct split_device){
 	    .desc = areas->desc,
 	    .avail = areas->driver,

@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +56,9 @@ struct thread {
 	int epoll, wake;
 	struct command *command; /* under data->lock */
 	bool stopping;
-	unsigned int attached; /* rings of this thread that are relayed: a list without gaps */
+	sigjmp_buf bus_exit;
+	struct command *running; /* the command being carried out, under the lock */
+	unsigned int attached;   /* rings of this thread that are relayed: a list without gaps */
 	struct data_ring *rings[WIRE_QUEUES_MAX];
 	unsigned int watched;
 };
@@ -74,6 +78,30 @@ struct data {
 	const struct data_events *events;
 	void *context;
 };
+
+/*
+ * A front-end that shortens the file behind guest memory makes the next touch of
+ * it a SIGBUS. That is its fault, not the end of the process: the data thread
+ * jumps out and its rings are at fault. Set while a data thread runs.
+ */
+static _Thread_local sigjmp_buf *bus_exit;
+
+static void on_bus(int number)
+{
+	if (bus_exit)
+		siglongjmp(*bus_exit, 1);
+	/* Not in guest memory: ours, and fatal, as it is without a handler. */
+	signal(number, SIG_DFL);
+	raise(number);
+}
+
+static void catch_bus(void)
+{
+	struct sigaction action = {.sa_handler = on_bus, .sa_flags = SA_NODEFER};
+
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGBUS, &action, NULL);
+}
 
 static uint64_t now_ns(void)
 {
@@ -219,17 +247,62 @@ static void sleep_until_event(struct thread *thread)
 	(void)!read(thread->wake, &value, sizeof(value));
 }
 
+static void end_command(struct thread *thread)
+{
+	thread->running = NULL;
+	__atomic_store_n(&thread->command, NULL, __ATOMIC_RELAXED);
+	pthread_cond_signal(&thread->data->done);
+}
+
 static void run_command(struct thread *thread)
 {
 	struct data *data = thread->data;
 
 	pthread_mutex_lock(&data->lock);
 	if (thread->command) {
+		thread->running = thread->command;
 		thread->command->run(data, thread->index, thread->command);
-		thread->command = NULL;
-		pthread_cond_signal(&data->done);
+		end_command(thread);
 	}
 	pthread_mutex_unlock(&data->lock);
+}
+
+static void end_watch(struct thread *thread, unsigned int queue, const char *text)
+{
+	struct note note = {.kind = NOTE_FAULT, .queue = queue, .guest = true};
+
+	snprintf(note.text, sizeof(note.text), "%s", text);
+	thread->data->watches[queue].on = false;
+	thread->watched--;
+	tell(thread->data, &note);
+}
+
+/*
+ * Which ring's memory it was is not known: all of the thread's were in the same
+ * guest's. A command that ran was an attach or a change of the map, and failed.
+ */
+static void guest_memory_gone(struct thread *thread)
+{
+	static const char text[] = "guest memory vanished (SIGBUS): its file was made shorter";
+	bool commanded_to = thread->running != NULL;
+
+	if (commanded_to) {
+		thread->running->result = -EFAULT;
+		if (thread->running->diag)
+			diag_set(thread->running->diag, 0, "%s", text);
+		/* An attach that was not complete. */
+		if (!thread->data->rings[thread->running->queue].attached)
+			relay_deinit(&thread->data->rings[thread->running->queue].relay);
+	}
+	while (thread->attached)
+		fault(thread, thread->rings[0], true, text);
+	for (unsigned int q = thread->index; q < WIRE_QUEUES_MAX; q += thread->data->threads)
+		if (thread->data->watches[q].on)
+			end_watch(thread, q, text);
+	if (!commanded_to)
+		return;
+	end_command(thread);
+	pthread_mutex_unlock(&thread->data->lock);
 }
 
 static bool commanded(struct thread *thread)
@@ -237,10 +310,9 @@ static bool commanded(struct thread *thread)
 	return __atomic_load_n(&thread->command, __ATOMIC_RELAXED) != NULL;
 }
 
-static void *thread_main(void *argument)
+static void serve(struct thread *thread)
 {
-	struct thread *thread = argument;
-	struct data *data = thread->data;
+	const uint64_t poll_ns = thread->data->poll_ns;
 	uint64_t awake_until = 0;
 
 	while (!thread->stopping) {
@@ -249,16 +321,29 @@ static void *thread_main(void *argument)
 			continue; /* it may have been the last */
 		}
 		if (round_of_all(thread)) {
-			if (data->poll_ns)
-				awake_until = now_ns() + data->poll_ns;
+			if (poll_ns)
+				awake_until = now_ns() + poll_ns;
 			continue;
 		}
 		if (thread->watched)
 			look_at_watches(thread);
-		if (data->poll_ns && now_ns() < awake_until)
+		if (poll_ns && now_ns() < awake_until)
 			continue;
 		if (!any_at_work(thread))
 			sleep_until_event(thread);
+	}
+}
+
+static void *thread_main(void *argument)
+{
+	struct thread *thread = argument;
+
+	bus_exit = &thread->bus_exit;
+	while (!thread->stopping) {
+		if (sigsetjmp(thread->bus_exit, 1))
+			guest_memory_gone(thread);
+		else
+			serve(thread);
 	}
 	return NULL;
 }
@@ -494,6 +579,7 @@ int data_open(struct data **made, uv_loop_t *loop, unsigned int threads, unsigne
 		return diag_set(diag, -ENOMEM, "no memory for data threads");
 	}
 	init_lock(data);
+	catch_bus();
 	data->map = map;
 	data->poll_ns = poll_us * 1000ull;
 	data->events = events;

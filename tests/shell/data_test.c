@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Data threads on memory of the test's own: what ends a ring and never the
+ * process.
+ */
+#include "shell/data.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define NUM    8u
+#define SIZE   0x10000u
+#define UVA    0x7f0000000000u
+#define DRIVER 0x1000u
+#define DEVICE 0x2000u
+
+struct rig {
+	uv_loop_t loop;
+	struct data *data;
+	struct map map;
+	int memory, kick;
+	uint8_t *guest;
+	uint8_t shadow[SIZE] __attribute__((aligned(4096)));
+	unsigned int drains, faults;
+	uint32_t base;
+	bool guest_fault;
+	char text[DIAG_TEXT_MAX];
+};
+
+static void on_drained(void *context, unsigned int queue, uint32_t base)
+{
+	struct rig *rig = context;
+
+	rig->drains++;
+	rig->base = base;
+}
+
+static void on_quiet(void *context, unsigned int queue)
+{
+	fail_msg("ring %u is not watched", queue);
+}
+
+static void on_fault(void *context, unsigned int queue, bool guest, const char *text)
+{
+	struct rig *rig = context;
+
+	rig->faults++;
+	rig->guest_fault = guest;
+	snprintf(rig->text, sizeof(rig->text), "%s", text);
+}
+
+static const struct data_events events = {
+    .drained = on_drained, .quiet = on_quiet, .fault = on_fault};
+
+static int set_up(void **state)
+{
+	static struct rig rig;
+
+	memset(&rig, 0, sizeof(rig));
+	rig.memory = memfd_create("guest", MFD_CLOEXEC);
+	rig.kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (ftruncate(rig.memory, SIZE) < 0)
+		return -1;
+	rig.guest = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, rig.memory, 0);
+	rig.map.count = 1;
+	rig.map.regions[0] = (struct map_region){.uva = UVA, .size = SIZE, .at = rig.guest};
+	uv_loop_init(&rig.loop);
+	*state = &rig;
+	return 0;
+}
+
+/* In the test's body: cmocka takes SIGBUS for itself before each of its functions. */
+static struct rig *begin(void **state)
+{
+	struct rig *rig = *state;
+	struct diag diag;
+
+	assert_int_equal(data_open(&rig->data, &rig->loop, 2, 0, &rig->map, &events, rig, &diag),
+			 0);
+	return rig;
+}
+
+static int tear_down(void **state)
+{
+	struct rig *rig = *state;
+
+	data_close(rig->data);
+	uv_run(&rig->loop, UV_RUN_DEFAULT);
+	munmap(rig->guest, SIZE);
+	close(rig->memory);
+	close(rig->kick);
+	return uv_loop_close(&rig->loop);
+}
+
+static int attach(struct rig *rig, uint64_t desc, struct diag *diag)
+{
+	struct data_attach attach = {
+	    .queue = 3,
+	    .relay = {.format = RING_SPLIT,
+		      .num = NUM,
+		      .shadow = {rig->shadow, rig->shadow + DRIVER, rig->shadow + DEVICE}},
+	    .desc = desc,
+	    .driver = UVA + DRIVER,
+	    .device = UVA + DEVICE,
+	    .guest_kick = rig->kick,
+	    .guest_call = -1,
+	    .back_kick = -1,
+	    .back_call = -1,
+	};
+
+	return data_attach(rig->data, &attach, diag);
+}
+
+static void kick(struct rig *rig)
+{
+	const uint64_t one = 1;
+
+	assert_int_equal(write(rig->kick, &one, sizeof(one)), sizeof(one));
+}
+
+static void wait_for(struct rig *rig, const unsigned int *count)
+{
+	while (*count == 0)
+		uv_run(&rig->loop, UV_RUN_ONCE);
+}
+
+static void test_a_drain_of_a_ring_with_nothing_in_flight_is_told_with_its_base(void **state)
+{
+	struct rig *rig = begin(state);
+	struct diag diag;
+
+	assert_int_equal(attach(rig, UVA, &diag), 0);
+	data_drain(rig->data, 3);
+	wait_for(rig, &rig->drains);
+	assert_int_equal(rig->base, 0);
+	data_detach(rig->data, 3);
+}
+
+static void test_a_ring_outside_the_guests_memory_is_not_attached(void **state)
+{
+	struct rig *rig = begin(state);
+	struct diag diag = {""};
+
+	assert_true(attach(rig, UVA + SIZE, &diag) < 0);
+	assert_non_null(strstr(diag.text, "in no memory region"));
+}
+
+static void test_a_ring_the_guest_breaks_is_its_fault(void **state)
+{
+	struct rig *rig = begin(state);
+	struct diag diag;
+
+	assert_int_equal(attach(rig, UVA, &diag), 0);
+	((struct ring_avail *)(rig->guest + DRIVER))->ring[0] = NUM;
+	__atomic_store_n(&((struct ring_avail *)(rig->guest + DRIVER))->idx, 1, __ATOMIC_RELEASE);
+	kick(rig);
+	wait_for(rig, &rig->faults);
+	assert_true(rig->guest_fault);
+	assert_non_null(strstr(rig->text, "head 8"));
+}
+
+static void test_memory_that_vanishes_under_a_ring_is_the_guests_fault(void **state)
+{
+	struct rig *rig = begin(state);
+	struct diag diag;
+
+	assert_int_equal(attach(rig, UVA, &diag), 0);
+	assert_int_equal(ftruncate(rig->memory, 0), 0);
+	kick(rig);
+	wait_for(rig, &rig->faults);
+	assert_true(rig->guest_fault);
+	assert_non_null(strstr(rig->text, "SIGBUS"));
+}
+
+static void test_memory_that_vanished_before_a_ring_is_attached_is_refused(void **state)
+{
+	struct rig *rig = begin(state);
+	struct diag diag = {""};
+
+	assert_int_equal(ftruncate(rig->memory, 0), 0);
+	assert_true(attach(rig, UVA, &diag) < 0);
+	assert_non_null(strstr(diag.text, "SIGBUS"));
+	/* The thread is none the worse for it. */
+	assert_int_equal(ftruncate(rig->memory, SIZE), 0);
+	assert_int_equal(attach(rig, UVA, &diag), 0);
+}
+
+static void test_a_vanished_watched_ring_is_the_guests_fault(void **state)
+{
+	struct rig *rig = begin(state);
+
+	((struct ring_used *)(rig->guest + DEVICE))->idx = 5;
+	data_watch(rig->data, 4, UVA + DEVICE, NUM);
+	assert_int_equal(ftruncate(rig->memory, 0), 0);
+	wait_for(rig, &rig->faults);
+	assert_true(rig->guest_fault);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+	const struct CMUnitTest tests[] = {
+	    T(test_a_drain_of_a_ring_with_nothing_in_flight_is_told_with_its_base),
+	    T(test_a_ring_outside_the_guests_memory_is_not_attached),
+	    T(test_a_ring_the_guest_breaks_is_its_fault),
+	    T(test_memory_that_vanishes_under_a_ring_is_the_guests_fault),
+	    T(test_memory_that_vanished_before_a_ring_is_attached_is_refused),
+	    T(test_a_vanished_watched_ring_is_the_guests_fault),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
