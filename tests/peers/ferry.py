@@ -96,14 +96,23 @@ class Ferry(Child):
     def switch(self, path, timeout=30.0):
         """Moves all rings, as a person would; the seconds it took."""
         begin = time.monotonic()
-        done = subprocess.run(
-            [program("vhost-ferryctl"), f"--control={self.control}", "data-path", path],
-            capture_output=True, text=True, timeout=timeout, check=False,
-        )  # fmt: skip
+        try:
+            done = subprocess.run(
+                [program("vhost-ferryctl"), f"--control={self.control}", "data-path", path],
+                capture_output=True, text=True, timeout=timeout, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise RigError(f"{self.name}: data-path {path} has not ended in time") from None
         if done.returncode != 0:
             raise RigError(f"{self.name}: data-path {path}: {done.stderr.strip()}")
         self.mode = path
         return time.monotonic() - begin
+
+    def move(self, path, queues, events):
+        """As switch(); how many us each of the rings stood still, as `events`
+        of events() tell."""
+        self.switch(path)
+        return [events.wait_event("QUEUE_MOVED")["data"]["pause_us"] for _ in range(queues)]
 
     def path_of(self, device):
         """Where the rings of a device must be. No backend of the rig keeps an
@@ -141,11 +150,15 @@ class Ferry(Child):
                 queue["format"] == ("packed" if packed else "split"), "the ring format", queue
             )
         if path == "shadow":
-            self._expect(any(queue["relayed"] for queue in started), "relayed requests", started)
+            # The figures begin anew with each move, and slow requests take a while.
+            wait_until(f"{self.name} has relayed a request", self._relays, 5)
         for name in ("SET_FEATURES", "SET_VRING_NUM", "SET_VRING_KICK"):
             self._expect(message_count(status, name) > 0, f"{name} counted", status["messages"])
         self._expect(status["rss_kb"] > 0, "rss_kb", status["rss_kb"])
         return status
+
+    def _relays(self):
+        return any(queue["relayed"] for queue in self.status()["queues"])
 
     def _expect(self, is_true, what, seen):
         if not is_true:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from child import Child, Console, RigError, cache
+from ferry import wanted
 from jsonline import JsonLines
 
 HERE = Path(__file__).resolve().parent
@@ -132,9 +133,10 @@ class QemuGuest(Child):
             "vsock": "vhost-user-vsock-pci,chardev=c0,id=d0",
             # QEMU (7.2 and 10.0) offers the guest HOTPLUG and CHANGE whether the
             # backend has them or not, and a Rust backend closes the connection
-            # when the guest takes a bit it has not offered.
-            "scsi": f"vhost-user-scsi-pci,chardev=c0,id=d0,num_queues={queues},"
-                    "hotplug=off,param_change=off",
+            # when the guest takes a bit it has not offered. The daemon leaves
+            # such bits out.
+            "scsi": f"vhost-user-scsi-pci,chardev=c0,id=d0,num_queues={queues}"
+                    + ("" if wanted() else ",hotplug=off,param_change=off"),
         }[self.kind]]  # fmt: skip
 
     @property
@@ -222,6 +224,12 @@ class QemuGuest(Child):
         """The reset button: nothing is said to the device beforehand."""
         after = self.console.log.mark()
         self.qmp.execute("system_reset")
+        self.wait_ready(after=after)
+
+    def reboot_at_once(self):
+        """A reboot by the guest itself, in the middle of its work."""
+        after = self.console.log.mark()
+        self.console.send("b")
         self.wait_ready(after=after)
 
     def _close(self):

@@ -11,6 +11,7 @@
 //   VERIFY-FAIL reason
 // Keys read from the console:
 //   q  stop, verify everything, power off     r  the same, but reboot
+//   b  reboot at once, with all that is in flight
 #include "gw.h"
 
 #include <errno.h>
@@ -263,9 +264,12 @@ static char report(void)
 	char key;
 
 	for (;;) {
-		if (poll(&input, 1, 50) > 0 && read(STDIN_FILENO, &key, 1) == 1 &&
-		    (key == 'q' || key == 'r'))
-			return key;
+		if (poll(&input, 1, 50) > 0 && read(STDIN_FILENO, &key, 1) == 1) {
+			if (key == 'b')
+				reboot(RB_AUTOBOOT);
+			if (key == 'q' || key == 'r')
+				return key;
+		}
 		watch();
 		if (gw_now_us() >= next) {
 			tick(start);

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The daemon killed under load, and started again.
+
+QEMU keeps the inflight record that the daemon has given it, connects again
+and gives it back: what was in flight is submitted again. Slow writes and fast
+reads are completed out of order, so the used index alone does not tell what
+that is: without the record QEMU's guest dies of "id is not a head".
+"""
+
+import random
+import time
+
+from rig import Ferry, PeerTest, Qsd, QemuGuest, TestpmdVhost, full, main, message_count, written_blocks
+
+
+class Restart(PeerTest):
+    def restarts(self, ferry, guest, queues, seed):
+        """Kills the daemon again and again; the last one started."""
+        moments = random.Random(seed)
+        for _ in range(10 if full() else 3):
+            time.sleep(moments.uniform(0, 0.3))
+            ferry.kill()
+            ferry = Ferry(self.rig, **ferry.options)
+            ferry.wait_state("running")
+            guest.wait_work(50)
+            ferry.check_running(guest.pid, queues)
+        return ferry
+
+    def run_blk(self, qemu, queues=1, writes_a_second=400):
+        self.need_ferry()
+        backend = Qsd(self.rig, queues=queues, writes_a_second=writes_a_second)
+        ferry = self.rig.between(backend)
+        guest = QemuGuest(
+            self.rig, qemu, "blk", ferry.socket, queues=queues, reconnect=True,
+            work="blk,/dev/vda,8,16,8",
+        )  # fmt: skip
+        guest.wait_ready()
+        guest.wait_work(50)
+        self.assertGreater(message_count(ferry.status(), "GET_INFLIGHT_FD"), 0)
+        ferry = self.restarts(ferry, guest, queues, seed=qemu)
+        status = ferry.status()
+        self.assertGreater(message_count(status, "SET_INFLIGHT_FD"), 0)
+        counts = self.run_guest(guest, ferry, queues)
+        self.assertGreater(written_blocks(backend.image), 0)
+        print(f"longest request {counts['longest_us'] / 1000:.0f} ms")
+
+    def test_killed_daemon_with_slow_writes_in_flight_verifies_on_qemu7(self):
+        self.run_blk(7)
+
+    def test_killed_daemon_with_slow_writes_in_flight_verifies_on_qemu10(self):
+        self.run_blk(10)
+
+    def test_killed_daemon_with_fast_writes_in_flight_verifies_on_qemu7(self):
+        self.run_blk(7, writes_a_second=0)
+
+    def test_killed_daemon_of_four_queues_verifies_on_qemu10(self):
+        self.run_blk(10, queues=4)
+
+    def test_killed_daemon_that_relays_net_verifies_on_qemu10(self):
+        self.need_ferry()
+        ferry = self.rig.between(TestpmdVhost(self.rig), data_path="shadow")
+        guest = QemuGuest(self.rig, 10, "net", ferry.socket, reconnect=True)
+        guest.wait_ready()
+        guest.wait_work(50)
+        ferry = self.restarts(ferry, guest, 2, seed=1)
+        self.run_guest(guest, ferry, 2)
+
+
+if __name__ == "__main__":
+    main()
