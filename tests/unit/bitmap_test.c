@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "logging/bitmap.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define LOG_BYTES 16u
+#define PAGE      4096ull
+#define GUARD     0xa5
+
+/* The log proper, and a byte on each side that must stay as it is. */
+static uint8_t memory[1 + LOG_BYTES + 1];
+static uint8_t *const dirty = memory + 1;
+
+static int clean(void **state)
+{
+	memset(memory, 0, sizeof(memory));
+	memory[0] = memory[1 + LOG_BYTES] = GUARD;
+	return 0;
+}
+
+static void assert_marked(uint64_t first, uint64_t last)
+{
+	for (uint64_t page = 0; page < LOG_BYTES * 8; page++)
+		assert_int_equal((dirty[page / 8] >> (page % 8)) & 1,
+				 page >= first && page <= last);
+	assert_int_equal(memory[0], GUARD);
+	assert_int_equal(memory[1 + LOG_BYTES], GUARD);
+}
+
+static void test_a_byte_marks_its_page_alone(void **state)
+{
+	bitmap_mark(dirty, LOG_BYTES, 9 * PAGE + 17, 1);
+	assert_marked(9, 9);
+}
+
+static void test_a_whole_page_does_not_mark_the_next(void **state)
+{
+	bitmap_mark(dirty, LOG_BYTES, 7 * PAGE, PAGE);
+	assert_marked(7, 7);
+}
+
+static void test_two_bytes_over_a_border_mark_both_pages(void **state)
+{
+	bitmap_mark(dirty, LOG_BYTES, 8 * PAGE - 1, 2);
+	assert_marked(7, 8);
+}
+
+static void test_a_long_piece_marks_every_page_it_touches(void **state)
+{
+	bitmap_mark(dirty, LOG_BYTES, 3 * PAGE + 4095, 40 * PAGE + 2);
+	assert_marked(3, 44);
+}
+
+static void test_nothing_marks_nothing(void **state)
+{
+	bitmap_mark(dirty, LOG_BYTES, 5 * PAGE, 0);
+	assert_marked(1, 0);
+}
+
+static void test_pages_past_the_log_are_left_out(void **state)
+{
+	bitmap_mark(dirty, LOG_BYTES, (LOG_BYTES * 8 - 1) * PAGE, 3 * PAGE);
+	assert_marked(LOG_BYTES * 8 - 1, LOG_BYTES * 8 - 1);
+	bitmap_mark(dirty, LOG_BYTES, LOG_BYTES * 8 * PAGE, PAGE);
+	bitmap_mark(dirty, LOG_BYTES, UINT64_MAX, 1);
+	assert_marked(LOG_BYTES * 8 - 1, LOG_BYTES * 8 - 1);
+	clean(state);
+	bitmap_mark(dirty, 0, 0, PAGE);
+	assert_marked(1, 0);
+}
+
+static void test_a_length_that_wraps_marks_nothing_below(void **state)
+{
+	bitmap_mark(dirty, LOG_BYTES, UINT64_MAX - PAGE, 3 * PAGE);
+	assert_marked(1, 0);
+}
+
+static void test_what_is_marked_stays_marked(void **state)
+{
+	dirty[1] = 0x81;
+	bitmap_mark(dirty, LOG_BYTES, 9 * PAGE, PAGE);
+	assert_int_equal(dirty[1], 0x83);
+	bitmap_mark(dirty, LOG_BYTES, 9 * PAGE, PAGE);
+	assert_int_equal(dirty[1], 0x83);
+}
+
+#define BIG_BYTES 8192u
+#define ROUNDS    20u
+
+static uint64_t words[BIG_BYTES / 8], taken[BIG_BYTES / 8];
+static unsigned int writers;
+
+/* The front-end of a migration: takes whole words and leaves zeros. */
+static void *take(void *context)
+{
+	bool last = false;
+
+	while (!last) {
+		last = __atomic_load_n(&writers, __ATOMIC_ACQUIRE) == 0;
+		for (unsigned int i = 0; i < BIG_BYTES / 8; i++)
+			taken[i] |= __atomic_exchange_n(&words[i], 0, __ATOMIC_SEQ_CST);
+	}
+	return context;
+}
+
+/* Two threads mark every other page each, so that each byte is both's. */
+static void *mark(void *odd)
+{
+	for (uint64_t page = odd ? 1 : 0; page < BIG_BYTES * 8; page += 2)
+		bitmap_mark((uint8_t *)words, BIG_BYTES, page * PAGE, 1);
+	__atomic_fetch_sub(&writers, 1, __ATOMIC_RELEASE);
+	return odd;
+}
+
+static void test_threads_that_mark_and_a_reader_that_takes_words_lose_no_page(void **state)
+{
+	pthread_t reader, even, odd;
+
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		memset(taken, 0, sizeof(taken));
+		writers = 2;
+		assert_int_equal(pthread_create(&reader, NULL, take, NULL), 0);
+		assert_int_equal(pthread_create(&even, NULL, mark, NULL), 0);
+		assert_int_equal(pthread_create(&odd, NULL, mark, words), 0);
+		pthread_join(even, NULL);
+		pthread_join(odd, NULL);
+		pthread_join(reader, NULL);
+		for (unsigned int i = 0; i < BIG_BYTES / 8; i++)
+			assert_true(taken[i] == UINT64_MAX);
+	}
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup(name, clean)
+	const struct CMUnitTest tests[] = {
+	    T(test_a_byte_marks_its_page_alone),
+	    T(test_a_whole_page_does_not_mark_the_next),
+	    T(test_two_bytes_over_a_border_mark_both_pages),
+	    T(test_a_long_piece_marks_every_page_it_touches),
+	    T(test_nothing_marks_nothing),
+	    T(test_pages_past_the_log_are_left_out),
+	    T(test_a_length_that_wraps_marks_nothing_below),
+	    T(test_what_is_marked_stays_marked),
+	    T(test_threads_that_mark_and_a_reader_that_takes_words_lose_no_page),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
