@@ -44,12 +44,20 @@ static bool memory_whole(const struct session *session)
 	       session->postcopy.sm.state == POSTCOPY_ENDED;
 }
 
+/* The back-end's own record would be of the wrong ring. */
+static bool record_kept(const struct session *session)
+{
+	return !session->record_ours &&
+	       (session->protocol.passed & WIRE_BIT(WIRE_PF_INFLIGHT_SHMFD));
+}
+
 /* Without VERSION_1 ring fields are in the guest's byte order, with an IOMMU addresses are not
  * ours. */
 static bool can_relay(const struct session *session)
 {
 	return path_possible(session) && session->arena_given && memory_whole(session) &&
-	       acked(session, WIRE_F_VERSION_1) && !acked(session, WIRE_F_ACCESS_PLATFORM);
+	       !record_kept(session) && acked(session, WIRE_F_VERSION_1) &&
+	       !acked(session, WIRE_F_ACCESS_PLATFORM);
 }
 
 bool path_wanted(const struct session *session)
@@ -93,7 +101,9 @@ static void ask_fd(struct session *session, uint32_t id, unsigned int index, boo
 
 static void ask_enable(struct session *session, unsigned int index)
 {
-	if (session->queues[index].enabled)
+	/* Without bit 30 a started ring is enabled, and Rust back-ends take no such message. */
+	if (session->queues[index].enabled &&
+	    (session->virtio.passed & WIRE_BIT(WIRE_F_PROTOCOL_FEATURES)))
 		stage_ask(session, wire_request_state(WIRE_SET_VRING_ENABLE, 0, index, 1));
 }
 
@@ -272,36 +282,63 @@ void path_reply(struct session *session, const struct crossing *crossing)
 	}
 }
 
+/* A ring on the move is where it was going: stopped, and who waits for that is answered. */
+static void abandon(struct session *session, unsigned int index)
+{
+	struct queue_state *queue = &session->queues[index];
+
+	session->holding--;
+	if (queue->goal == GOAL_STOP)
+		exchange_fill(&session->exchange[WIRE_MAIN], WIRE_GET_VRING_BASE, (int)index,
+			      wire_reply_state(WIRE_GET_VRING_BASE, index, queue->base));
+}
+
 void path_reset(struct session *session)
 {
 	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
 		struct queue_state *queue = &session->queues[i];
+		unsigned int state = queue->path.state;
 
-		if (queue->path.state == PATH_SHADOW)
+		queue->absorbed = false;
+		if (state == PATH_STOPPED)
+			continue;
+		if (state == PATH_DRAINING || state == PATH_QUIETING || state == PATH_LEAVING)
+			abandon(session, i);
+		if (state == PATH_SHADOW || state == PATH_DRAINING || state == PATH_QUIETING)
 			ring_effect(session, EFFECT_DETACH, i);
 		sm_move(&queue->path, PATH_STOPPED);
-		queue->absorbed = false;
 	}
 }
 
-static int may_enter(const struct session *session, struct diag *diag)
+/* What holds for this connection, whether a ring is started or not. */
+static int may_relay(const struct session *session, struct diag *diag)
 {
-	bool watched = acked(session, WIRE_F_RING_EVENT_IDX) && !packed(session);
-
 	if (session->config.offers.watch_only)
 		return diag_set(diag, SESSION_REFUSED,
 				"the daemon was started to watch only (--data-path=direct or "
 				"--synthesize=none): start it with --data-path=auto");
-	if (!can_relay(session))
+	if (session->arena_refused)
 		return diag_set(diag, SESSION_REFUSED,
-				"rings of this guest can not be relayed: it needs VERSION_1, no "
-				"ACCESS_PLATFORM, fewer than %u memory regions and no postcopy",
+				"the guest's memory leaves no room for rings of our own: it needs "
+				"fewer than %u memory regions",
 				WIRE_REGIONS_MAX);
-	if (!session->record_ours && (session->protocol.passed & WIRE_BIT(WIRE_PF_INFLIGHT_SHMFD)))
+	if (record_kept(session))
 		return diag_set(
 		    diag, SESSION_REFUSED,
 		    "the back-end keeps an inflight record of the guest's ring: start the "
 		    "daemon with --data-path=shadow");
+	return SESSION_MOVED;
+}
+
+/* What a ring needs that is to be moved while it runs. */
+static int may_enter(const struct session *session, struct diag *diag)
+{
+	bool watched = acked(session, WIRE_F_RING_EVENT_IDX) && !packed(session);
+
+	if (!can_relay(session))
+		return diag_set(diag, SESSION_REFUSED,
+				"rings of this guest can not be relayed: it needs VERSION_1, no "
+				"ACCESS_PLATFORM and no postcopy");
 	if (!watched && session_device(session) != WIRE_DEVICE_NET)
 		return diag_set(
 		    diag, SESSION_REFUSED,
@@ -321,31 +358,48 @@ static void enter(struct session *session, unsigned int index)
 	ask_fd(session, WIRE_SET_VRING_KICK, index, true, SESSION_FD_SILENT);
 }
 
-int session_move(struct session *session, enum session_mode mode, struct diag *diag)
+static int may_move(const struct session *session, bool shadow, struct diag *diag)
 {
-	bool shadow, entering = false;
-	int result;
-
 	if (session->holding)
 		return diag_set(diag, SESSION_REFUSED,
 				"%u rings are on the move: try again when they have arrived",
 				session->holding);
-	session->mode = mode;
-	shadow = mode == MODE_SHADOW || (mode == MODE_AUTO && session->record_ours);
-	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
-		unsigned int state = session->queues[i].path.state;
+	/* The places kept for requests of ours may be taken by then. */
+	if (exchange_full(&session->exchange[WIRE_MAIN]))
+		return diag_set(diag, SESSION_REFUSED,
+				"the back-end owes %u replies: try again when it has answered",
+				session->exchange[WIRE_MAIN].count);
+	return shadow ? may_relay(session, diag) : SESSION_MOVED;
+}
 
-		if (state == PATH_SHADOW && !shadow)
-			drain(session, i, GOAL_DIRECT);
-		if (state != PATH_DIRECT || !shadow)
-			continue;
+static bool any(const struct session *session, enum path_state state)
+{
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+		if (session->queues[i].path.state == state)
+			return true;
+	return false;
+}
+
+int session_move(struct session *session, enum session_mode mode, struct diag *diag)
+{
+	bool shadow = mode == MODE_SHADOW || (mode == MODE_AUTO && session->record_ours);
+	int result = may_move(session, shadow, diag);
+
+	if (result)
+		return result;
+	/* Rings started later go there, also where those that run can not. */
+	session->mode = mode;
+	if (shadow && any(session, PATH_DIRECT)) {
 		result = may_enter(session, diag);
 		if (result)
 			return result;
-		enter(session, i);
-		entering = true;
-	}
-	if (entering)
+		for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+			if (session->queues[i].path.state == PATH_DIRECT)
+				enter(session, i);
 		stage_ask(session, wire_request(WIRE_GET_FEATURES, 0));
+	}
+	for (unsigned int i = 0; !shadow && i < WIRE_QUEUES_MAX; i++)
+		if (session->queues[i].path.state == PATH_SHADOW)
+			drain(session, i, GOAL_DIRECT);
 	return SESSION_MOVED;
 }

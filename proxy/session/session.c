@@ -284,6 +284,8 @@ static void pass_request(struct session *session, struct crossing *crossing,
 	for (size_t i = 0; crossing->row && i < STAGE_COUNT; i++)
 		if (crossing->from == PORT_FRONT_MAIN && stages[i]->after)
 			stages[i]->after(session, id);
+	/* A reset answers who waits for a ring to stop. */
+	send_due(session, ports[crossing->from].channel);
 }
 
 static void receive_request(struct session *session, struct crossing *crossing)

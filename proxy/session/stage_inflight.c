@@ -42,32 +42,52 @@ static void resubmit(struct session *session, bool on)
 		session->queues[i].resubmit = on;
 }
 
-static enum stage_verdict give(struct session *session, struct crossing *crossing)
+/* Bytes of a record for what the message names; 0: there can be none. */
+static uint64_t size_of(struct session *session, const uint8_t *payload)
+{
+	uint16_t queues = bytes_load16(payload + QUEUES_AT), size = bytes_load16(payload + SIZE_AT);
+
+	if (size == 0 || size > RING_SIZE_MAX || queues == 0 || queues > WIRE_QUEUES_MAX)
+		return 0;
+	session->record_queues = queues;
+	session->record_size = size;
+	return (uint64_t)queues * inflight_bytes(format_of(session), size);
+}
+
+static enum stage_verdict refuse(struct session *session, struct crossing *crossing)
 {
 	const uint8_t *payload = crossing->message->payload;
-	uint64_t size;
 
-	session->record_queues = bytes_load16(payload + QUEUES_AT);
-	session->record_size = bytes_load16(payload + SIZE_AT);
+	return stage_refuse(session, crossing, "%s for %u rings of %u: 1 to %u of 1 to %u can be",
+			    crossing->row->name, bytes_load16(payload + QUEUES_AT),
+			    bytes_load16(payload + SIZE_AT), WIRE_QUEUES_MAX, RING_SIZE_MAX);
+}
+
+static enum stage_verdict give(struct session *session, struct crossing *crossing)
+{
+	uint64_t size = size_of(session, crossing->message->payload);
+
+	if (size == 0)
+		return refuse(session, crossing);
 	resubmit(session, false);
-	if (session->record_size == 0 || session->record_size > RING_SIZE_MAX ||
-	    session->record_queues == 0 || session->record_queues > WIRE_QUEUES_MAX)
-		return stage_refuse(session, crossing,
-				    "GET_INFLIGHT_FD for %u rings of %u: 1 to %u of 1 to %u can be",
-				    session->record_queues, session->record_size, WIRE_QUEUES_MAX,
-				    RING_SIZE_MAX);
-	size = (uint64_t)session->record_queues *
-	       inflight_bytes(format_of(session), session->record_size);
 	effects_add(session, &(struct effect){.kind = EFFECT_RECORD_NEW, .size = size});
 	return stage_answer(session, crossing, reply_of(crossing->message, size));
 }
 
 static enum stage_verdict take(struct session *session, struct crossing *crossing)
 {
-	const uint8_t *payload = crossing->message->payload;
+	uint64_t size = size_of(session, crossing->message->payload);
+	uint64_t given = bytes_load64(crossing->message->payload);
 
-	session->record_queues = bytes_load16(payload + QUEUES_AT);
-	session->record_size = bytes_load16(payload + SIZE_AT);
+	if (size == 0)
+		return refuse(session, crossing);
+	/* What is in flight past its end would silently never complete. */
+	if (given < size)
+		return stage_refuse(session, crossing,
+				    "SET_INFLIGHT_FD with %llu bytes for %u rings of %u: these "
+				    "need %llu",
+				    (unsigned long long)given, session->record_queues,
+				    session->record_size, (unsigned long long)size);
 	resubmit(session, true);
 	effects_add(session,
 		    &(struct effect){.kind = EFFECT_RECORD_MAP, .message = crossing->message});

@@ -26,12 +26,27 @@ static bool place_arena(struct session *session)
 	return !session->arena_refused;
 }
 
-static void refuse_arena(struct session *session, const char *why)
+static bool any_relayed(const struct session *session)
 {
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+		if (session->queues[i].path.state == PATH_SHADOW)
+			return true;
+	return false;
+}
+
+/* Under rings that are relayed the memory they lie in can not be left out. */
+static enum stage_verdict refuse_arena(struct session *session, struct crossing *crossing,
+				       const char *why)
+{
+	if (any_relayed(session))
+		return stage_refuse(session, crossing,
+				    "%s, and rings are relayed: move them to the direct path first",
+				    why);
 	session->arena_refused = true;
 	session->arena_given = false;
 	stage_log(session, LEVEL_WARN, "%s: rings stay direct, the data path can not be moved",
 		  why);
+	return STAGE_PASS;
 }
 
 static struct wire_message *extended(const struct session *session, struct wire_message *table)
@@ -67,15 +82,13 @@ static enum stage_verdict set_table(struct session *session, struct crossing *cr
 
 	if (crossing->acknowledges || session->agreement.postcopy_listening)
 		return STAGE_PASS;
-	if (table->fds.count == WIRE_REGIONS_MAX) {
-		refuse_arena(session,
-			     "SET_MEM_TABLE has 8 regions, which leaves no slot for our own");
-		return STAGE_PASS;
-	}
-	if (!place_arena(session) || any_collides(session)) {
-		refuse_arena(session, "the guest's memory leaves no address for rings of our own");
-		return STAGE_PASS;
-	}
+	if (table->fds.count == WIRE_REGIONS_MAX)
+		return refuse_arena(
+		    session, crossing,
+		    "SET_MEM_TABLE has 8 regions, which leaves no slot for our own");
+	if (!place_arena(session) || any_collides(session))
+		return refuse_arena(session, crossing,
+				    "the guest's memory leaves no address for rings of our own");
 	message = extended(session, table);
 	if (!message) {
 		session->out_of_memory = true;

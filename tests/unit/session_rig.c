@@ -35,11 +35,19 @@ static void move_fds(struct rig *rig, const struct wire_message *message, unsign
 		     unsigned char to)
 {
 	for (unsigned int i = 0; i < message->fds.count; i++) {
-		unsigned char *fate = fate_of(rig, message->fds.entries[i].fd);
+		unsigned char *fate;
 
+		if (message->fds.entries[i].fd < -1 && to >= RIG_SENT)
+			continue; /* enum session_fd: the shell's */
+		fate = fate_of(rig, message->fds.entries[i].fd);
 		assert_int_equal(*fate, from);
 		*fate = to;
 	}
+}
+
+static bool is_data(const struct effect *effect)
+{
+	return effect->kind >= EFFECT_KEEP_KICK;
 }
 
 static void collect(struct rig *rig)
@@ -50,6 +58,8 @@ static void collect(struct rig *rig)
 		bool sent = effect.kind == EFFECT_SEND || effect.kind == EFFECT_SPLICE;
 
 		assert_true(rig->count < RIG_EFFECTS_MAX);
+		if (is_data(&effect))
+			effect.message = NULL; /* lent; another effect brings it out */
 		rig->effects[rig->count++] = effect;
 		if (effect.message)
 			move_fds(rig, effect.message, RIG_INSIDE,
@@ -136,6 +146,78 @@ const struct wire_message *rig_sent_id(struct rig *rig, enum session_port port, 
 
 	assert_int_equal(message->header.id, id);
 	return message;
+}
+
+/* The next of what is sent anywhere and what the data path is asked, in order. */
+static const struct effect *next(struct rig *rig)
+{
+	for (unsigned int i = rig->seen; i < rig->count; i++) {
+		if (rig->used[i] || !(is_sent(&rig->effects[i]) || is_data(&rig->effects[i])))
+			continue;
+		rig->used[i] = true;
+		return &rig->effects[i];
+	}
+	fail_msg("nothing more was done");
+	return NULL;
+}
+
+const struct effect *rig_then(struct rig *rig, enum effect_kind kind, unsigned int queue)
+{
+	const struct effect *effect = next(rig);
+
+	if (is_sent(effect))
+		fail_msg("id %u was sent to the %s, and effect %u for ring %u was due",
+			 effect->message->header.id, session_port_name(effect->port), kind, queue);
+	assert_int_equal(effect->kind, kind);
+	assert_int_equal(effect->queue, queue);
+	return effect;
+}
+
+const struct wire_message *rig_then_sent(struct rig *rig, enum session_port port, uint32_t id)
+{
+	const struct effect *effect = next(rig);
+
+	if (!is_sent(effect))
+		fail_msg("effect %u for ring %u, and id %u to the %s was due", effect->kind,
+			 effect->queue, id, session_port_name(port));
+	assert_int_equal(effect->message->header.id, id);
+	assert_int_equal(effect->port, port);
+	return effect->message;
+}
+
+void rig_idle(struct rig *rig)
+{
+	for (unsigned int i = rig->seen; i < rig->count; i++)
+		if (is_data(&rig->effects[i]) && !rig->used[i])
+			fail_msg("effect %u for ring %u", rig->effects[i].kind,
+				 rig->effects[i].queue);
+	rig_nothing_more(rig);
+}
+
+void rig_drained(struct rig *rig, unsigned int queue, uint32_t base)
+{
+	session_drained(rig->session, queue, base);
+	collect(rig);
+}
+
+void rig_became_quiet(struct rig *rig, unsigned int queue)
+{
+	session_quiet(rig->session, queue);
+	collect(rig);
+}
+
+void rig_ring_fault(struct rig *rig, unsigned int queue, bool guest, const char *text)
+{
+	session_ring_fault(rig->session, queue, guest, text);
+	collect(rig);
+}
+
+int rig_move(struct rig *rig, enum session_mode mode, struct diag *diag)
+{
+	int result = session_move(rig->session, mode, diag);
+
+	collect(rig);
+	return result;
 }
 
 void rig_nothing_more(struct rig *rig)
@@ -250,8 +332,15 @@ void rig_offer(struct rig *rig, uint64_t virtio, uint64_t protocol)
 	rig_relays(rig, PORT_FRONT_MAIN, wire_request(WIRE_GET_PROTOCOL_FEATURES, 0));
 	rig_back(rig, wire_reply_u64(WIRE_GET_PROTOCOL_FEATURES, protocol));
 	rig_acknowledged(rig, PORT_FRONT_MAIN, WIRE_GET_PROTOCOL_FEATURES, session->protocol.shown);
-	rig_relays(rig, PORT_FRONT_MAIN,
-		   wire_request_u64(WIRE_SET_PROTOCOL_FEATURES, 0, session->protocol.shown));
+	if (!session->record_ours) {
+		rig_relays(
+		    rig, PORT_FRONT_MAIN,
+		    wire_request_u64(WIRE_SET_PROTOCOL_FEATURES, 0, session->protocol.shown));
+		return;
+	}
+	rig_front(rig, wire_request_u64(WIRE_SET_PROTOCOL_FEATURES, 0, session->protocol.shown));
+	rig_sent_id(rig, PORT_BACK_MAIN, WIRE_SET_PROTOCOL_FEATURES);
+	rig_nothing_more(rig);
 }
 
 void rig_set_features(struct rig *rig, uint64_t virtio)

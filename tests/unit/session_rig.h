@@ -5,7 +5,8 @@
  * A message goes in at a port; the effects are collected at once, in order.
  * Descriptors are made-up numbers, each used once, and the rig keeps a ledger
  * of them: one that comes out twice, or out of nowhere, fails the test where it
- * happens, one that never comes out fails it in rig_end().
+ * happens, one that never comes out fails it in rig_end(). Those of enum session_fd
+ * are the shell's and not in it; nor is what an effect only lends to the data path.
  */
 #pragma once
 
@@ -68,6 +69,21 @@ void rig_back(struct rig *rig, struct wire_message *message);  /* at PORT_BACK_M
 const struct wire_message *rig_sent(struct rig *rig, enum session_port port);
 /* As above, and its id must be this. */
 const struct wire_message *rig_sent_id(struct rig *rig, enum session_port port, uint32_t id);
+/*
+ * The next thing done, of all that is sent and all that the data path is asked,
+ * must be this: the order between both is checked. For sessions that relay.
+ */
+const struct effect *rig_then(struct rig *rig, enum effect_kind kind, unsigned int queue);
+const struct wire_message *rig_then_sent(struct rig *rig, enum session_port port, uint32_t id);
+/* rig_nothing_more(), and nothing was asked of the data path but what was taken. */
+void rig_idle(struct rig *rig);
+
+/* The data path reports; the effects are collected. */
+void rig_drained(struct rig *rig, unsigned int queue, uint32_t base);
+void rig_became_quiet(struct rig *rig, unsigned int queue);
+void rig_ring_fault(struct rig *rig, unsigned int queue, bool guest, const char *text);
+int rig_move(struct rig *rig, enum session_mode mode, struct diag *diag);
+
 /* No message but those taken was sent, and no fault was found. */
 void rig_nothing_more(struct rig *rig);
 /* The peer at this port was found at fault; its line. The session must be over. */
