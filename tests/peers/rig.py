@@ -91,11 +91,11 @@ class Rig:
         path.mkdir()
         return path
 
-    def between(self, backend, **options):
+    def between(self, backend, socket="vf.sock", **options):
         """A daemon that listens in front of a listening backend."""
         if not wanted():
             return NoFerry(backend.socket)
-        return Ferry(self, socket_path=self.path("vf.sock"), backend_path=backend.socket, **options)
+        return Ferry(self, socket_path=self.path(socket), backend_path=backend.socket, **options)
 
     def print_logs(self):
         for part in self._parts:

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A live migration of a guest whose rings are relayed on both ends.
+
+The back-end logs what it writes into buffers; the guest's rings are written by
+the daemon and marked by it. With slow writes in flight the stock parts lose the
+disk or blocks though QEMU says completed (RIG_FERRY=0 shows it): the source
+asks for the ring's base while the back-end works on, and what completes after
+that is in no log.
+"""
+
+import time
+
+from rig import PeerTest, Qsd, QemuGuest, full, main
+
+
+class Migrate(PeerTest):
+    def run_migration(self, source_version, target_version, writes_a_second=0):
+        source_disk = Qsd(self.rig, writes_a_second=writes_a_second)
+        target_disk = Qsd(
+            self.rig,
+            image=source_disk.image,
+            writes_a_second=writes_a_second,
+            socket_path=self.rig.path("qsd2.sock"),
+        )
+        source_ferry = self.rig.between(source_disk)
+        target_ferry = self.rig.between(target_disk, socket="vf2.sock")
+        work = "blk,/dev/vda,8,16,8"
+        source = QemuGuest(self.rig, source_version, "blk", source_ferry.socket, work=work)
+        target = QemuGuest(
+            self.rig,
+            target_version,
+            "blk",
+            target_ferry.socket,
+            work=work,
+            extra=("-incoming", "defer"),
+        )
+        source.wait_ready()
+        source.wait_work(100)
+        uri = f"unix:{self.rig.path('migrate.sock')}"
+        target.qmp.execute("migrate-incoming", uri=uri)
+        source.qmp.execute(
+            "migrate-set-parameters", **{"downtime-limit": 500, "max-bandwidth": 200 << 20}
+        )
+        source.qmp.execute("migrate", uri=uri)
+        self.wait_migrated(source)
+        source.qmp.execute("quit")
+        target.wait_work(100)
+        counts = target.verify()
+        self.assertGreater(counts["verified"], 0)
+        source_ferry.check_idle()
+        target_ferry.check_idle()
+
+    def wait_migrated(self, guest, timeout=60.0):
+        end = time.monotonic() + timeout
+        status = None
+        while time.monotonic() < end:
+            status = guest.qmp.execute("query-migrate")
+            if status.get("status") in ("completed", "failed"):
+                break
+            time.sleep(0.05)
+        self.assertEqual(status.get("status"), "completed", status)
+
+    def runs(self, source, target):
+        for _ in range(10 if full() else 1):
+            with self.subTest():
+                self.run_migration(source, target, writes_a_second=400)
+
+    def test_slow_writes_in_flight_survive_a_migration_from_qemu7_to_qemu7(self):
+        self.runs(7, 7)
+
+    def test_slow_writes_in_flight_survive_a_migration_from_qemu10_to_qemu10(self):
+        self.runs(10, 10)
+
+    def test_fast_writes_survive_a_migration_from_qemu7_to_qemu10(self):
+        self.run_migration(7, 10)
+
+
+if __name__ == "__main__":
+    main()
