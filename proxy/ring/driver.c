@@ -80,6 +80,13 @@ int driver_take(struct driver *driver, struct ring_done *done, struct diag *diag
 	return packed_driver_take(&driver->packed, done, diag);
 }
 
+int driver_collect(struct driver *driver, struct ring_done *done, struct diag *diag)
+{
+	if (driver->format == RING_SPLIT)
+		return split_driver_collect(&driver->split, done, diag);
+	return packed_driver_collect(&driver->packed, done, diag);
+}
+
 bool driver_calls(struct driver *driver, bool wanted)
 {
 	if (driver->format == RING_SPLIT)

@@ -34,6 +34,7 @@ uint32_t driver_table(const struct driver *driver, void *table, const struct rin
 void driver_publish(struct driver *driver);
 bool driver_kick_wanted(struct driver *driver);
 int driver_take(struct driver *driver, struct ring_done *done, struct diag *diag);
+int driver_collect(struct driver *driver, struct ring_done *done, struct diag *diag);
 bool driver_calls(struct driver *driver, bool wanted);
 
 /* Chains added and not taken. */

@@ -251,7 +251,7 @@ static void free_id(struct packed_driver *driver, uint16_t id)
 	driver->free_id = id;
 }
 
-int packed_driver_take(struct packed_driver *driver, struct ring_done *done, struct diag *diag)
+int packed_driver_collect(struct packed_driver *driver, struct ring_done *done, struct diag *diag)
 {
 	const struct packed_driver_id *entry;
 	struct ring_packed_desc desc;
@@ -264,11 +264,19 @@ int packed_driver_take(struct packed_driver *driver, struct ring_done *done, str
 	    .token = entry->token, .length = desc.len, .writable = entry->writable};
 	ring_position_move(&driver->used, entry->count, driver->num);
 	free_id(driver, desc.id);
-	if (done->length > done->writable)
-		return diag_set(diag, RING_BAD_LENGTH,
-				"used id %u: %u bytes written, the chain had room for %u", desc.id,
-				done->length, done->writable);
 	return RING_OK;
+}
+
+int packed_driver_take(struct packed_driver *driver, struct ring_done *done, struct diag *diag)
+{
+	uint16_t slot = driver->used.slot;
+	int result = packed_driver_collect(driver, done, diag);
+
+	if (!result && done->length > done->writable)
+		return diag_set(diag, RING_BAD_LENGTH,
+				"slot %u: %u bytes written, the chain had room for %u", slot,
+				done->length, done->writable);
+	return result;
 }
 
 /*

@@ -73,6 +73,8 @@ bool packed_driver_kick_wanted(struct packed_driver *driver);
 
 /* RING_OK with `done`, RING_EMPTY, RING_BAD_ID, or RING_BAD_LENGTH with `done`. */
 int packed_driver_take(struct packed_driver *driver, struct ring_done *done, struct diag *diag);
+/* As split_driver_collect(). */
+int packed_driver_collect(struct packed_driver *driver, struct ring_done *done, struct diag *diag);
 
 /* Asks for calls or for none. True: something is there already, no call may come for it. */
 bool packed_driver_calls(struct packed_driver *driver, bool wanted);

@@ -223,12 +223,11 @@ int relay_pull(struct relay *relay, unsigned int budget, struct diag *diag)
 /* Takes one completion; what it says is not more than the chain has room for. */
 static int take(struct relay *relay, struct ring_done *done, struct diag *diag)
 {
-	int result = driver_take(&relay->driver, done, diag);
+	int result = driver_collect(&relay->driver, done, diag);
 
-	if (result == RING_BAD_LENGTH) {
+	if (!result && done->length > done->writable) {
 		done->length = done->writable;
 		relay->counters.clamped++;
-		return RING_OK;
 	}
 	return blame("back-end ring", result, diag);
 }

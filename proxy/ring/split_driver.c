@@ -260,7 +260,7 @@ static int next_used(struct split_driver *driver, struct ring_used_elem *elem, s
 	return RING_OK;
 }
 
-int split_driver_take(struct split_driver *driver, struct ring_done *done, struct diag *diag)
+int split_driver_collect(struct split_driver *driver, struct ring_done *done, struct diag *diag)
 {
 	struct ring_used_elem elem;
 	int result = RING_OK;
@@ -278,11 +278,18 @@ int split_driver_take(struct split_driver *driver, struct ring_done *done, struc
 	};
 	driver->used_idx++;
 	free_chain(driver, (uint16_t)elem.id);
-	if (done->length > done->writable)
-		return diag_set(diag, RING_BAD_LENGTH,
-				"used id %u: %u bytes written, the chain had room for %u", elem.id,
-				done->length, done->writable);
 	return RING_OK;
+}
+
+int split_driver_take(struct split_driver *driver, struct ring_done *done, struct diag *diag)
+{
+	int result = split_driver_collect(driver, done, diag);
+
+	if (!result && done->length > done->writable)
+		return diag_set(diag, RING_BAD_LENGTH,
+				"used index %u: %u bytes written, the chain had room for %u",
+				(uint16_t)(driver->used_idx - 1), done->length, done->writable);
+	return result;
 }
 
 /*

@@ -82,6 +82,8 @@ bool split_driver_kick_wanted(struct split_driver *driver);
  * caller's choice (careless back-ends report wrong lengths).
  */
 int split_driver_take(struct split_driver *driver, struct ring_done *done, struct diag *diag);
+/* The same without a word about the length: compare it with done->writable. */
+int split_driver_collect(struct split_driver *driver, struct ring_done *done, struct diag *diag);
 
 /* Asks for calls or for none. True: something is there already, no call may come for it. */
 bool split_driver_calls(struct split_driver *driver, bool wanted);
