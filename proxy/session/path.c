@@ -227,6 +227,7 @@ static void left(struct session *session, unsigned int index)
 
 	sm_move(&queue->path, PATH_STOPPED);
 	session->holding--;
+	stage_shadow_release(session, index);
 	switch (queue->goal) {
 	case GOAL_STOP:
 		exchange_fill(&session->exchange[WIRE_MAIN], WIRE_GET_VRING_BASE, (int)index,
@@ -299,7 +300,7 @@ void path_reset(struct session *session)
 		struct queue_state *queue = &session->queues[i];
 		unsigned int state = queue->path.state;
 
-		queue->absorbed = false;
+		queue->absorbed = queue->disable_held = false;
 		if (state == PATH_STOPPED)
 			continue;
 		if (state == PATH_DRAINING || state == PATH_QUIETING || state == PATH_LEAVING)

@@ -122,7 +122,8 @@ struct queue_state {
 	bool seen;                 /* the back-end has heard of this ring */
 	bool started;              /* kick given, not stopped by GET_VRING_BASE */
 	bool enabled;
-	bool enable_held; /* SET_VRING_ENABLE came before SET_FEATURES */
+	bool enable_held;  /* SET_VRING_ENABLE came before SET_FEATURES */
+	bool disable_held; /* SET_VRING_ENABLE 0 waits until the relayed ring is drained */
 	bool has_kick, has_call, has_err;
 	uint32_t held_enable;
 	uint32_t size; /* descriptors */

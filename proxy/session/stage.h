@@ -73,6 +73,9 @@ __attribute__((format(printf, 3, 4))) void stage_log(struct session *session, en
 __attribute__((format(printf, 3, 4))) void stage_event(struct session *session, const char *event,
 						       const char *format, ...);
 
+/* Sends the SET_VRING_ENABLE 0 that waited for this ring to be drained, if one did. */
+void stage_shadow_release(struct session *session, unsigned int index);
+
 /* Sends a SET_STATUS that waits: what comes now, known or not, comes after it. */
 void stage_state_release(struct session *session);
 /* A ring was stopped: the held status goes out with the last. */

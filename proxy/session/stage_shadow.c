@@ -188,6 +188,38 @@ static enum stage_verdict set_kick(struct session *session, struct crossing *cro
 	return verdict;
 }
 
+void stage_shadow_release(struct session *session, unsigned int index)
+{
+	struct queue_state *queue = &session->queues[index];
+
+	if (queue->disable_held)
+		stage_ask(session, wire_request_state(WIRE_SET_VRING_ENABLE, 0, index, 0));
+	queue->disable_held = false;
+}
+
+static void release_all(struct session *session)
+{
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+		stage_shadow_release(session, i);
+}
+
+/*
+ * QEMU disables the rings of all but network devices before it stops them. A
+ * disabled ring is not worked on: what the back-end has not taken yet would never
+ * complete, and the drain never end. So the message waits until the ring is
+ * stopped, or anything but the stopping of rings comes.
+ */
+static enum stage_verdict enable(struct session *session, struct crossing *crossing)
+{
+	struct queue_state *queue = stage_queue(session, crossing);
+
+	queue->disable_held = false;
+	if (!relayed(queue) || queue->enabled || session_device(session) == WIRE_DEVICE_NET)
+		return STAGE_PASS;
+	queue->disable_held = true;
+	return stage_acknowledge(session, crossing);
+}
+
 static enum stage_verdict get_base(struct session *session, struct crossing *crossing)
 {
 	struct queue_state *queue = stage_queue(session, crossing);
@@ -208,9 +240,15 @@ static enum stage_verdict get_base(struct session *session, struct crossing *cro
 
 static enum stage_verdict front_request(struct session *session, struct crossing *crossing)
 {
+	uint32_t id = crossing->message->header.id;
+
 	if (!path_possible(session))
 		return STAGE_PASS;
-	switch (crossing->message->header.id) {
+	if (id != WIRE_SET_VRING_ENABLE && id != WIRE_GET_VRING_BASE)
+		release_all(session);
+	switch (id) {
+	case WIRE_SET_VRING_ENABLE:
+		return enable(session, crossing);
 	case WIRE_SET_MEM_TABLE:
 		return set_table(session, crossing);
 	case WIRE_ADD_MEM_REG:

@@ -241,6 +241,66 @@ static void test_a_status_that_waits_for_the_rings_goes_with_the_last_of_them(vo
 	rig_end(rig);
 }
 
+static void disables(struct rig *rig, unsigned int ring)
+{
+	rig_front(rig, wire_request_state(WIRE_SET_VRING_ENABLE, NEED, ring, 0));
+	rig_acknowledged(rig, PORT_FRONT_MAIN, WIRE_SET_VRING_ENABLE, 0);
+	rig_idle(rig);
+}
+
+/* A disabled ring is not worked on: what is in flight would never complete. */
+static void test_a_disk_is_disabled_when_its_ring_is_drained(void **state)
+{
+	struct rig *rig = shadow_disk();
+
+	shadow_runs(rig, 0);
+	disables(rig, 0);
+	shadow_asks_base(rig, 0);
+	rig_then(rig, EFFECT_DRAIN, 0);
+	rig_drained(rig, 0, 7);
+	rig_then(rig, EFFECT_DETACH, 0);
+	shadow_state_sent(rig, WIRE_GET_VRING_BASE, 0, 0);
+	rig_idle(rig);
+	rig_back(rig, wire_reply_state(WIRE_GET_VRING_BASE, 0, 7));
+	shadow_state_sent(rig, WIRE_SET_VRING_ENABLE, 0, 0);
+	shadow_base_answered(rig, 0, 7);
+	rig_idle(rig);
+	shadow_starts(rig, 0);
+	rig_then(rig, EFFECT_KEEP_KICK, 0);
+	shadow_attached(rig, 0, 0);
+	rig_idle(rig);
+	shadow_enabled(rig, 0);
+	rig_end(rig);
+}
+
+static void test_a_disable_waits_for_nothing_but_a_stop(void **state)
+{
+	struct rig *rig = shadow_disk();
+
+	shadow_runs(rig, 0);
+	shadow_runs(rig, 1);
+	disables(rig, 0);
+	disables(rig, 1);
+	shadow_enabled(rig, 1);
+	rig_front(rig, wire_request(WIRE_GET_QUEUE_NUM, 0));
+	shadow_state_sent(rig, WIRE_SET_VRING_ENABLE, 0, 0);
+	rig_then_sent(rig, PORT_BACK_MAIN, WIRE_GET_QUEUE_NUM);
+	rig_idle(rig);
+	rig_end(rig);
+}
+
+/* The guest turns queue pairs off so, and stops none. */
+static void test_a_network_ring_is_disabled_at_once(void **state)
+{
+	struct rig *rig = shadow_ready(MODE_SHADOW, WIRE_DEVICE_NET, DISK, PROTOCOL);
+
+	shadow_runs(rig, 0);
+	rig_front(rig, wire_request_state(WIRE_SET_VRING_ENABLE, 0, 0, 0));
+	shadow_state_sent(rig, WIRE_SET_VRING_ENABLE, 0, 0);
+	rig_idle(rig);
+	rig_end(rig);
+}
+
 static void test_a_ring_configured_and_never_started_is_answered_here(void **state)
 {
 	struct rig *rig = shadow_disk();
@@ -389,6 +449,9 @@ int main(void)
 	    cmocka_unit_test(test_the_answer_to_a_stop_waits_for_the_replies_before_it),
 	    cmocka_unit_test(test_a_ring_is_stopped_and_started_again_and_the_other_runs_on),
 	    cmocka_unit_test(test_a_status_that_waits_for_the_rings_goes_with_the_last_of_them),
+	    cmocka_unit_test(test_a_disk_is_disabled_when_its_ring_is_drained),
+	    cmocka_unit_test(test_a_disable_waits_for_nothing_but_a_stop),
+	    cmocka_unit_test(test_a_network_ring_is_disabled_at_once),
 	    cmocka_unit_test(test_a_ring_configured_and_never_started_is_answered_here),
 	    cmocka_unit_test(test_a_reset_detaches_every_ring_and_they_start_again),
 	    cmocka_unit_test(
