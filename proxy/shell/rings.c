@@ -90,11 +90,64 @@ static int need_data(struct rings *rings, struct diag *diag)
 			 guest_map(rings->guest), rings->events, rings->context, diag);
 }
 
+static bool agreed(const struct rings *rings, enum wire_virtio_bit bit)
+{
+	return (rings->session->agreement.virtio_acked & WIRE_BIT(bit)) != 0;
+}
+
+static enum ring_format format_of(const struct rings *rings)
+{
+	return agreed(rings, WIRE_F_RING_PACKED) ? RING_PACKED : RING_SPLIT;
+}
+
+/*
+ * The true guest-physical addresses of what is written: for a packed ring the
+ * front-end names its event area as the log address (protocol notes 4.3).
+ */
+static struct data_log log_of(const struct rings *rings, const struct queue_state *queue)
+{
+	const struct map *now = guest_map(rings->guest);
+	enum ring_format format = format_of(rings);
+	struct data_log log = {.at = NULL};
+
+	if (!(queue->flags & LOG_RING))
+		return log;
+	log.at = guest_log_at(rings->guest, &log.size);
+	log.areas[0] = map_range(now, queue->used, ring_device_bytes(format, queue->size));
+	if (format == RING_PACKED)
+		log.areas[1] = map_range(now, queue->desc, ring_desc_bytes(format, queue->size));
+	return log;
+}
+
+static int retarget(struct rings *rings, unsigned int index)
+{
+	struct data_log log = log_of(rings, &rings->session->queues[index]);
+
+	data_retarget(rings->data, index, rings->fds[index].guest_kick,
+		      rings->fds[index].guest_call, &log);
+	return 0;
+}
+
+/*
+ * Where rings are marked changed with the log or the memory under it. QEMU sends no
+ * SET_VRING_ADDR after a SET_LOG_BASE of another size.
+ */
+static void log_again(struct rings *rings)
+{
+	for (unsigned int i = 0; rings->data && i < WIRE_QUEUES_MAX; i++) {
+		const struct queue_state *queue = &rings->session->queues[i];
+
+		if (queue->path.state == PATH_SHADOW && (queue->flags & LOG_RING))
+			retarget(rings, i);
+	}
+}
+
 /* The data threads have the new memory before the old one goes. */
 static void memory_changed(struct rings *rings)
 {
 	if (rings->data)
 		data_map(rings->data, guest_map(rings->guest));
+	log_again(rings);
 	guest_settle(rings->guest);
 }
 
@@ -124,33 +177,15 @@ static int unmap(struct rings *rings, const struct wire_message *message, struct
 	return result;
 }
 
-static bool agreed(const struct rings *rings, enum wire_virtio_bit bit)
+/* After the reply to it the old log is read for the last time: nothing may go there any more. */
+static int map_log(struct rings *rings, const struct wire_message *message, struct diag *diag)
 {
-	return (rings->session->agreement.virtio_acked & WIRE_BIT(bit)) != 0;
-}
+	int result = guest_log_map(rings->guest, message, diag);
 
-static enum ring_format format_of(const struct rings *rings)
-{
-	return agreed(rings, WIRE_F_RING_PACKED) ? RING_PACKED : RING_SPLIT;
-}
-
-/*
- * The true guest-physical addresses of what is written: for a packed ring the
- * front-end names its event area as the log address (protocol notes 4.3).
- */
-static struct data_log log_of(const struct rings *rings, const struct queue_state *queue)
-{
-	const struct map *now = guest_map(rings->guest);
-	enum ring_format format = format_of(rings);
-	struct data_log log = {.at = NULL};
-
-	if (!(queue->flags & LOG_RING))
-		return log;
-	log.at = guest_log_at(rings->guest, &log.size);
-	log.areas[0] = map_range(now, queue->used, ring_device_bytes(format, queue->size));
-	if (format == RING_PACKED)
-		log.areas[1] = map_range(now, queue->desc, ring_desc_bytes(format, queue->size));
-	return log;
+	if (!result)
+		log_again(rings);
+	guest_settle(rings->guest);
+	return result;
 }
 
 static struct ring_areas shadow_areas(const struct rings *rings, unsigned int index,
@@ -242,15 +277,6 @@ static int attach(struct rings *rings, unsigned int index, bool resubmit, struct
 	return data_attach(rings->data, &attach, diag);
 }
 
-static int retarget(struct rings *rings, unsigned int index)
-{
-	struct data_log log = log_of(rings, &rings->session->queues[index]);
-
-	data_retarget(rings->data, index, rings->fds[index].guest_kick,
-		      rings->fds[index].guest_call, &log);
-	return 0;
-}
-
 static int detach(struct rings *rings, unsigned int index)
 {
 	data_detach(rings->data, index);
@@ -306,7 +332,7 @@ int rings_carry_out(struct rings *rings, const struct effect *effect, struct dia
 	case EFFECT_UNMAP:
 		return unmap(rings, effect->message, diag);
 	case EFFECT_MAP_LOG:
-		return guest_log_map(rings->guest, effect->message, diag);
+		return map_log(rings, effect->message, diag);
 	case EFFECT_RECORD_NEW:
 		return guest_record_new(rings->guest, effect->size, diag);
 	case EFFECT_RECORD_MAP:
