@@ -62,6 +62,8 @@ static void test_a_long_piece_marks_every_page_it_touches(void **state)
 static void test_nothing_marks_nothing(void **state)
 {
 	bitmap_mark(dirty, LOG_BYTES, 5 * PAGE, 0);
+	bitmap_mark(dirty, LOG_BYTES, 5 * PAGE + 17, 0);
+	bitmap_mark(dirty, LOG_BYTES, 0, 0);
 	assert_marked(1, 0);
 }
 
@@ -92,11 +94,12 @@ static void test_what_is_marked_stays_marked(void **state)
 	assert_int_equal(dirty[1], 0x83);
 }
 
-#define BIG_BYTES 8192u
+#define BIG_BYTES 65536u
 #define ROUNDS    20u
 
 static uint64_t words[BIG_BYTES / 8], taken[BIG_BYTES / 8];
 static unsigned int writers;
+static pthread_barrier_t together;
 
 /* The front-end of a migration: takes whole words and leaves zeros. */
 static void *take(void *context)
@@ -114,6 +117,7 @@ static void *take(void *context)
 /* Two threads mark every other page each, so that each byte is both's. */
 static void *mark(void *odd)
 {
+	pthread_barrier_wait(&together);
 	for (uint64_t page = odd ? 1 : 0; page < BIG_BYTES * 8; page += 2)
 		bitmap_mark((uint8_t *)words, BIG_BYTES, page * PAGE, 1);
 	__atomic_fetch_sub(&writers, 1, __ATOMIC_RELEASE);
@@ -124,6 +128,7 @@ static void test_threads_that_mark_and_a_reader_that_takes_words_lose_no_page(vo
 {
 	pthread_t reader, even, odd;
 
+	pthread_barrier_init(&together, NULL, 2);
 	for (unsigned int round = 0; round < ROUNDS; round++) {
 		memset(taken, 0, sizeof(taken));
 		writers = 2;
@@ -136,6 +141,7 @@ static void test_threads_that_mark_and_a_reader_that_takes_words_lose_no_page(vo
 		for (unsigned int i = 0; i < BIG_BYTES / 8; i++)
 			assert_true(taken[i] == UINT64_MAX);
 	}
+	pthread_barrier_destroy(&together);
 }
 
 int main(void)

@@ -355,6 +355,27 @@ static void test_a_reset_in_the_middle_of_a_drain_answers_and_lets_the_front_end
 	rig_end(rig);
 }
 
+static void test_what_the_back_end_says_of_a_ring_after_its_reset_is_not_listened_to(void **state)
+{
+	struct rig *rig = shadow_ready(MODE_SHADOW, WIRE_DEVICE_BLK, DISK,
+				       PROTOCOL | WIRE_BIT(WIRE_PF_RESET_DEVICE));
+
+	shadow_runs(rig, 0);
+	shadow_asks_base(rig, 0);
+	rig_then(rig, EFFECT_DRAIN, 0);
+	rig_drained(rig, 0, 77);
+	rig_then(rig, EFFECT_DETACH, 0);
+	shadow_state_sent(rig, WIRE_GET_VRING_BASE, 0, 0);
+	rig_front(rig, wire_request(WIRE_RESET_DEVICE, 0));
+	rig_then_sent(rig, PORT_BACK_MAIN, WIRE_RESET_DEVICE);
+	shadow_base_answered(rig, 0, 77);
+	rig_back(rig, wire_reply_state(WIRE_GET_VRING_BASE, 0, 9));
+	rig_idle(rig);
+	assert_int_equal(rig->session->holding, 0);
+	assert_int_equal(rig->session->queues[0].path.state, PATH_STOPPED);
+	rig_end(rig);
+}
+
 static void test_a_broken_ring_ends_the_session_for_who_broke_it(void **state)
 {
 	struct rig *rig = shadow_disk();
@@ -456,6 +477,8 @@ int main(void)
 	    cmocka_unit_test(test_a_reset_detaches_every_ring_and_they_start_again),
 	    cmocka_unit_test(
 		test_a_reset_in_the_middle_of_a_drain_answers_and_lets_the_front_end_go_on),
+	    cmocka_unit_test(
+		test_what_the_back_end_says_of_a_ring_after_its_reset_is_not_listened_to),
 	    cmocka_unit_test(test_a_broken_ring_ends_the_session_for_who_broke_it),
 	    cmocka_unit_test(test_what_can_not_be_relayed_stays_direct),
 	    cmocka_unit_test(test_in_postcopy_rings_stay_direct),
