@@ -19,6 +19,7 @@
 
 #define AT_ONCE_MS 1000
 #define WORDS      24
+#define MOVING_MS  2500
 #define REQUESTS   (RIG_SANITIZED ? 400 : 2000)
 
 struct shadow {
@@ -80,7 +81,6 @@ static void set_up(struct shadow *shadow, const char *disk, const char *daemon)
 {
 	char options[512];
 
-	rig_open(&shadow->rig, false);
 	snprintf(options, sizeof(options), "--socket-path=%s --queues=4%s%s", shadow->rig.back,
 		 *disk ? " " : "", disk);
 	shadow->back_end = run("ferry-test-backend", STDERR_FILENO, options);
@@ -90,7 +90,10 @@ static void set_up(struct shadow *shadow, const char *disk, const char *daemon)
 
 static int begin(void **state)
 {
-	*state = calloc(1, sizeof(struct shadow));
+	struct shadow *shadow = calloc(1, sizeof(*shadow));
+
+	*state = shadow;
+	rig_open(&shadow->rig, false);
 	return 0;
 }
 
@@ -113,27 +116,46 @@ static pid_t bench(const struct shadow *shadow, int out, const char *options)
 }
 
 /* The bench says so itself where a block is not what was written, and ends with 1. */
-static void verifies(const struct shadow *shadow, const char *options)
+static void assert_verified(pid_t pid, int out, const char *options)
 {
-	char text[8192] = "", more[512];
+	char text[8192] = "";
 	size_t size = 0;
 	ssize_t got;
-	int pair[2], status;
-	pid_t pid;
+	int status;
 
-	assert_return_code(pipe2(pair, O_CLOEXEC), errno);
-	snprintf(more, sizeof(more), "--rounds=1 --requests=%u --timeout=%u %s", REQUESTS,
-		 RIG_MS / 1000, options);
-	pid = bench(shadow, pair[1], more);
-	close(pair[1]);
 	while (size < sizeof(text) - 1 &&
-	       (got = read(pair[0], text + size, sizeof(text) - 1 - size)) > 0)
+	       (got = read(out, text + size, sizeof(text) - 1 - size)) > 0)
 		size += (size_t)got;
-	close(pair[0]);
+	close(out);
 	waitpid(pid, &status, 0);
 	text[size] = '\0';
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || !strstr(text, "verified"))
 		fail_msg("bench %s: status 0x%x:\n%s", options, status, text);
+}
+
+static pid_t start_bench(const struct shadow *shadow, int *out, const char *options)
+{
+	char more[512];
+	int pair[2];
+	pid_t pid;
+
+	assert_return_code(pipe2(pair, O_CLOEXEC), errno);
+	snprintf(more, sizeof(more), "--rounds=1 --timeout=%u %s", RIG_MS / 1000, options);
+	pid = bench(shadow, pair[1], more);
+	close(pair[1]);
+	*out = pair[0];
+	return pid;
+}
+
+static void verifies(const struct shadow *shadow, const char *options)
+{
+	char all[512];
+	pid_t pid;
+	int out;
+
+	snprintf(all, sizeof(all), "--requests=%u %s", REQUESTS, options);
+	pid = start_bench(shadow, &out, all);
+	assert_verified(pid, out, options);
 }
 
 /* Rings that stayed direct would pass every other test here. */
@@ -188,6 +210,70 @@ static void threads_that_spin_miss_nothing(void **state)
 {
 	set_up(*state, "", "--data-path=shadow --data-threads=2 --poll-us=50");
 	all_formats(*state);
+}
+
+/* Its exit code: 0 done, 1 refused. */
+static int control(const struct shadow *shadow, const char *command)
+{
+	int null = open("/dev/null", O_WRONLY | O_CLOEXEC), status;
+	char path[RIG_PATH], options[256];
+	pid_t pid;
+
+	rig_path(&shadow->rig, path, "control");
+	snprintf(options, sizeof(options), "--control=%s %s", path, command);
+	pid = run("vhost-ferryctl", null, options);
+	close(null);
+	waitpid(pid, &status, 0);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Refused while the rings of the last move are still on their way. */
+static void moves(const struct shadow *shadow, const char *path)
+{
+	int64_t until = rig_now_ms() + RIG_MS;
+	char command[64];
+	int code;
+
+	snprintf(command, sizeof(command), "data-path %s", path);
+	do {
+		code = control(shadow, command);
+	} while (code != 0 && rig_now_ms() < until);
+	assert_int_equal(code, 0);
+}
+
+static void moved_under_load(struct shadow *shadow, const char *disk, const char *threads)
+{
+	char path[RIG_PATH], options[256];
+	unsigned int round = 0;
+	size_t from;
+	pid_t guest;
+	int out;
+
+	rig_path(&shadow->rig, path, "control");
+	snprintf(options, sizeof(options), "--data-path=shadow --control=%s%s", path, threads);
+	set_up(shadow, disk, options);
+	from = daemon_log_size(&shadow->rig.daemon);
+	guest = start_bench(shadow, &out, "--queues=3 --depth=16 --seconds=3 --event-idx=on");
+	daemon_wait_log(&shadow->rig.daemon, from, "negotiated", NULL);
+	for (int64_t until = rig_now_ms() + MOVING_MS; rig_now_ms() < until; round++) {
+		moves(shadow, round % 2 ? "shadow" : "direct");
+		assert_int_equal(control(shadow, "status"), 0);
+	}
+	assert_verified(guest, out, "moved under load");
+	/* Out and in again at least; in waits for the back-end to be idle for a moment. */
+	assert_in_range(round, 2, UINT32_MAX);
+	assert_relayed(shadow);
+}
+
+static void rings_move_in_and_out_under_load(void **state)
+{
+	moved_under_load(*state, "", " --data-threads=2");
+}
+
+static void rings_move_while_requests_take_long_and_end_out_of_order(void **state)
+{
+	moved_under_load(*state, "--delay-us=3000 --shuffle", "");
 }
 
 static void every_session_gives_its_descriptors_back(void **state)
@@ -272,6 +358,8 @@ int main(void)
 	    CASE(completions_out_of_order_find_their_requests),
 	    CASE(threads_share_the_queues),
 	    CASE(threads_that_spin_miss_nothing),
+	    CASE(rings_move_in_and_out_under_load),
+	    CASE(rings_move_while_requests_take_long_and_end_out_of_order),
 	    CASE(every_session_gives_its_descriptors_back),
 	    CASE(sigterm_ends_it_at_once_with_requests_in_flight),
 	    CASE(a_guest_that_dies_with_requests_in_flight_leaves_the_daemon_to_the_next),
