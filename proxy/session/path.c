@@ -51,12 +51,19 @@ static bool record_kept(const struct session *session)
 	       (session->protocol.passed & WIRE_BIT(WIRE_PF_INFLIGHT_SHMFD));
 }
 
+bool path_suits(const struct session *session)
+{
+	enum wire_device device = session_device(session);
+
+	return device == WIRE_DEVICE_BLK || device == WIRE_DEVICE_FS;
+}
+
 /* Without VERSION_1 ring fields are in the guest's byte order, with an IOMMU addresses are not
  * ours. */
 static bool can_relay(const struct session *session)
 {
-	return path_possible(session) && session->arena_given && memory_whole(session) &&
-	       !record_kept(session) && acked(session, WIRE_F_VERSION_1) &&
+	return path_possible(session) && path_suits(session) && session->arena_given &&
+	       memory_whole(session) && !record_kept(session) && acked(session, WIRE_F_VERSION_1) &&
 	       !acked(session, WIRE_F_ACCESS_PLATFORM);
 }
 
@@ -247,19 +254,12 @@ static void left(struct session *session, unsigned int index)
 		tell_moved(session, index);
 }
 
-/* The back-end has heard of the silent kicks: what it takes from now on is nothing. */
+/* The back-end has heard of the silent kicks: it takes nothing more from now on. */
 static void silent(struct session *session)
 {
-	bool settled = session_device(session) == WIRE_DEVICE_NET;
-
-	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
-		if (session->queues[i].path.state != PATH_QUIETING)
-			continue;
-		if (settled)
-			leave(session, i);
-		else
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+		if (session->queues[i].path.state == PATH_QUIETING)
 			ring_effect(session, EFFECT_WATCH, i);
-	}
 }
 
 void path_reply(struct session *session, const struct crossing *crossing)
@@ -336,11 +336,17 @@ static int may_enter(const struct session *session, struct diag *diag)
 {
 	bool watched = acked(session, WIRE_F_RING_EVENT_IDX) && !packed(session);
 
+	if (session_device(session) != WIRE_DEVICE_BLK)
+		return diag_set(
+		    diag, SESSION_REFUSED,
+		    "rings of a device other than a disk (--device=blk) can not enter the data "
+		    "path while they run: virtiofsd breaks at a second kick, others have "
+		    "buffers at the back-end that never complete");
 	if (!can_relay(session))
 		return diag_set(diag, SESSION_REFUSED,
 				"rings of this guest can not be relayed: it needs VERSION_1, no "
 				"ACCESS_PLATFORM and no postcopy");
-	if (!watched && session_device(session) != WIRE_DEVICE_NET)
+	if (!watched)
 		return diag_set(
 		    diag, SESSION_REFUSED,
 		    "without RING_EVENT_IDX on a split ring it can not be seen what the "

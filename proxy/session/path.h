@@ -17,9 +17,8 @@
  * On the way in from direct there is no such control. The back-end is given a
  * kick that stays silent; after a GET_FEATURES round trip it takes nothing new,
  * and the ring is watched until what it took is used. With the event index the
- * back-end's own wish says how far it has read; a network device works without
- * anything in flight and needs no watching. Anything else can not be told from
- * outside: the ring stays direct until it is started the next time.
+ * back-end's own wish says how far it has read. Anything else can not be told
+ * from outside: the ring stays direct until it is started the next time.
  *
  * While a ring is on the move the front-end's messages wait (session_wants()).
  * The refused alternative, letting them in at each step, multiplies the states
@@ -31,6 +30,14 @@
 
 /* Whether rings of this session may ever be relayed: the arena is then part of its memory. */
 bool path_possible(const struct session *session);
+
+/*
+ * Whether every buffer in this device's rings is a request, which completes by
+ * itself. A ring that is filled in advance (network and vsock reception, events
+ * of scsi) has chains at the back-end that nothing will ever complete, and a drain
+ * would not end: such devices stay direct.
+ */
+bool path_suits(const struct session *session);
 
 /* Whether a ring that starts now is to be relayed. */
 bool path_wanted(const struct session *session);

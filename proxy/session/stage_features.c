@@ -18,18 +18,17 @@
 /*
  * The inflight record is kept here where the back-end keeps none and would lose
  * what is in flight when it dies, and for rings that are relayed anyway: its own
- * would be of the wrong ring. A network device resumes at the used index and
- * needs none.
+ * would be of the wrong ring.
  */
 static void decide_record(struct session *session)
 {
 	struct feature_set *set = &session->protocol;
 	const uint64_t bit = WIRE_BIT(WIRE_PF_INFLIGHT_SHMFD);
-	bool lacks = !(set->offered & bit) && session_device(session) != WIRE_DEVICE_NET;
+	bool lacks = !(set->offered & bit);
 	bool hidden = (session->config.offers.hide_protocol & bit) != 0;
 
 	session->record_ours =
-	    path_possible(session) &&
+	    path_possible(session) && path_suits(session) &&
 	    (session->mode == MODE_SHADOW ||
 	     (session->mode == MODE_AUTO && lacks && session->config.keep_record));
 	if (session->record_ours && !hidden)
@@ -179,6 +178,13 @@ static void announce(struct session *session)
 		  wire_device_name(session_device(session)), virtio.offered, protocol.offered,
 		  virtio.acked, protocol.acked, virtio.passed, protocol.passed, virtio.hidden,
 		  protocol.hidden, session->record_ours ? "INFLIGHT_SHMFD" : "none");
+	if (session->mode == MODE_SHADOW && !path_suits(session))
+		stage_log(
+		    session, LEVEL_WARN,
+		    "--data-path=shadow: rings of this device (%s) stay direct, they may hold "
+		    "buffers that never complete: if it is a disk or a file system, say "
+		    "--device=blk or --device=fs",
+		    wire_device_name(session_device(session)));
 	stage_event(session, "NEGOTIATED", "{\"features\":%llu,\"protocol_features\":%llu}",
 		    (unsigned long long)session->virtio.passed,
 		    (unsigned long long)session->protocol.passed);

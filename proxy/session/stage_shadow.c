@@ -204,7 +204,7 @@ static void release_all(struct session *session)
 }
 
 /*
- * QEMU disables the rings of all but network devices before it stops them. A
+ * QEMU disables the rings of disks and file systems before it stops them. A
  * disabled ring is not worked on: what the back-end has not taken yet would never
  * complete, and the drain never end. So the message waits until the ring is
  * stopped, or anything but the stopping of rings comes.
@@ -214,7 +214,7 @@ static enum stage_verdict enable(struct session *session, struct crossing *cross
 	struct queue_state *queue = stage_queue(session, crossing);
 
 	queue->disable_held = false;
-	if (!relayed(queue) || queue->enabled || session_device(session) == WIRE_DEVICE_NET)
+	if (!relayed(queue) || queue->enabled)
 		return STAGE_PASS;
 	queue->disable_held = true;
 	return stage_acknowledge(session, crossing);

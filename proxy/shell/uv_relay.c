@@ -424,7 +424,9 @@ struct uv_relay *uv_relay_close(struct uv_relay *relay)
 	if (relay->session) {
 		session_end(relay->session);
 		while (session_take_effect(relay->session, &effect)) {
-			message_dispose(effect.message);
+			/* Those of the data path only look at a message another has. */
+			if (!rings_concerns(effect.kind))
+				message_dispose(effect.message);
 			session_effect_free(&effect);
 		}
 		relay->session = session_free(relay->session);

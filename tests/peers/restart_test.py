@@ -15,7 +15,6 @@ from rig import (
     PeerTest,
     Qsd,
     QemuGuest,
-    TestpmdVhost,
     full,
     main,
     message_count,
@@ -67,15 +66,6 @@ class Restart(PeerTest):
 
     def test_killed_daemon_of_four_queues_verifies_on_qemu10(self):
         self.run_blk(10, queues=4)
-
-    def test_killed_daemon_that_relays_net_verifies_on_qemu10(self):
-        self.need_ferry()
-        ferry = self.rig.between(TestpmdVhost(self.rig), data_path="shadow")
-        guest = QemuGuest(self.rig, 10, "net", ferry.socket, reconnect=True)
-        guest.wait_ready()
-        guest.wait_work(50)
-        ferry = self.restarts(ferry, guest, 2, seed=1)
-        self.run_guest(guest, ferry, 2)
 
 
 if __name__ == "__main__":

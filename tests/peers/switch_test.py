@@ -80,7 +80,7 @@ class Switch(PeerTest):
         """Out, and not in again: the C virtiofsd asserts that a started ring is
         given no second kick, and a Rust back-end goes on listening to the first
         one, so neither can be made quiet in the middle of its work."""
-        ferry = self.rig.between(backend)
+        ferry = self.rig.between(backend, device="fs")
         guest = QemuGuest(self.rig, 10, "fs", ferry.socket, work="fs,myfs,8,16,4")
         guest.wait_ready()
         guest.wait_work(50)

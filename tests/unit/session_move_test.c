@@ -20,15 +20,6 @@ static void assert_refused(struct rig *rig, enum session_mode mode, const char *
 	rig_idle(rig);
 }
 
-/* A direct ring of a session whose back-end is known to lack nothing: auto leaves it alone. */
-static struct rig *direct_net(void)
-{
-	struct rig *rig = shadow_ready(MODE_AUTO, WIRE_DEVICE_NET, DISK, PROTOCOL);
-
-	shadow_runs_direct(rig, 0);
-	return rig;
-}
-
 static struct rig *direct_disk(uint64_t virtio)
 {
 	struct rig *rig =
@@ -117,6 +108,14 @@ static void silenced(struct rig *rig)
 	rig_back(rig, wire_reply_u64(WIRE_GET_FEATURES, 0));
 }
 
+static void quieted(struct rig *rig)
+{
+	silenced(rig);
+	rig_then(rig, EFFECT_WATCH, 0);
+	rig_idle(rig);
+	rig_became_quiet(rig, 0);
+}
+
 static void entered(struct rig *rig, uint32_t base)
 {
 	base_asked(rig, 0);
@@ -132,55 +131,28 @@ static void test_a_disk_is_watched_before_its_ring_enters(void **state)
 {
 	struct rig *rig = direct_disk(DISK);
 
-	silenced(rig);
-	rig_then(rig, EFFECT_WATCH, 0);
-	rig_idle(rig);
-	rig_became_quiet(rig, 0);
+	quieted(rig);
 	entered(rig, 4711);
-	rig_end(rig);
-}
-
-static void test_a_network_device_enters_without_being_watched(void **state)
-{
-	struct rig *rig = direct_net();
-
-	silenced(rig);
-	entered(rig, 42);
 	rig_end(rig);
 }
 
 static void test_what_the_back_end_offers_in_the_round_trip_changes_nothing(void **state)
 {
-	struct rig *rig = direct_net();
+	struct rig *rig = direct_disk(DISK);
 	uint64_t offered = rig->session->virtio.offered;
 
-	silenced(rig);
+	quieted(rig);
 	entered(rig, 42);
 	assert_int_equal(rig->session->virtio.offered, offered);
 	rig_end(rig);
 }
 
-/* DPDK leaves out the upper half, which is where the used ring goes on. */
-static void test_a_packed_base_without_its_upper_half_is_repaired_on_the_way_in(void **state)
-{
-	struct rig *rig =
-	    shadow_ready(MODE_AUTO, WIRE_DEVICE_NET, DISK | WIRE_BIT(WIRE_F_RING_PACKED), PROTOCOL);
-
-	shadow_runs_direct(rig, 0);
-	silenced(rig);
-	base_asked(rig, 0);
-	rig_back(rig, wire_reply_state(WIRE_GET_VRING_BASE, 0, 0x8007));
-	shadow_attached(rig, 0, FRESH_PACK);
-	assert_int_equal(rig->session->queues[0].base, 0x80078007);
-	rig_end(rig);
-}
-
 static void test_in_and_out_and_in_again(void **state)
 {
-	struct rig *rig = direct_net();
+	struct rig *rig = direct_disk(DISK);
 
 	for (uint32_t base = 1; base < 4; base++) {
-		silenced(rig);
+		quieted(rig);
 		entered(rig, base * 10);
 		assert_moved(rig, MODE_DIRECT);
 		rig_then(rig, EFFECT_DRAIN, 0);
@@ -249,7 +221,7 @@ static void test_a_move_to_where_the_rings_are_does_nothing(void **state)
 	assert_moved(rig, MODE_AUTO);
 	assert_arrived(rig, 0, PATH_SHADOW);
 	rig_end(rig);
-	rig = direct_net();
+	rig = direct_disk(DISK);
 	assert_moved(rig, MODE_DIRECT);
 	assert_moved(rig, MODE_AUTO);
 	assert_arrived(rig, 0, PATH_DIRECT);
@@ -258,7 +230,7 @@ static void test_a_move_to_where_the_rings_are_does_nothing(void **state)
 
 static void test_without_a_started_ring_a_move_is_for_those_to_come(void **state)
 {
-	struct rig *rig = shadow_ready(MODE_AUTO, WIRE_DEVICE_NET, DISK, PROTOCOL);
+	struct rig *rig = shadow_ready(MODE_DIRECT, WIRE_DEVICE_BLK, DISK, PROTOCOL);
 
 	assert_moved(rig, MODE_SHADOW);
 	rig_idle(rig);
@@ -268,7 +240,7 @@ static void test_without_a_started_ring_a_move_is_for_those_to_come(void **state
 
 static void test_a_reset_in_the_middle_of_a_move_ends_it(void **state)
 {
-	struct rig *rig = shadow_ready(MODE_AUTO, WIRE_DEVICE_NET, DISK,
+	struct rig *rig = shadow_ready(MODE_DIRECT, WIRE_DEVICE_BLK, DISK,
 				       PROTOCOL | WIRE_BIT(WIRE_PF_RESET_DEVICE));
 
 	shadow_runs_direct(rig, 0);
@@ -332,6 +304,21 @@ static void test_what_is_in_flight_must_be_seen(void **state)
 	rig_end(rig);
 }
 
+static void test_rings_that_may_hold_idle_buffers_are_refused(void **state)
+{
+	static const enum wire_device devices[] = {WIRE_DEVICE_NET, WIRE_DEVICE_VSOCK,
+						   WIRE_DEVICE_SCSI, WIRE_DEVICE_FS};
+
+	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
+		struct rig *rig = shadow_ready(MODE_DIRECT, devices[i], DISK, PROTOCOL);
+
+		shadow_runs_direct(rig, 0);
+		assert_int_equal(session_move(rig->session, MODE_SHADOW, &diag), SESSION_REFUSED);
+		assert_non_null(strstr(diag.text, "other than a disk"));
+		rig_end(rig);
+	}
+}
+
 static void test_guests_that_can_not_be_relayed_are_refused(void **state)
 {
 	struct rig *rig = direct_disk(DISK & ~WIRE_BIT(WIRE_F_VERSION_1));
@@ -366,9 +353,7 @@ int main(void)
 	    cmocka_unit_test(test_a_ring_leaves_drained_and_goes_on_at_the_guests_base),
 	    cmocka_unit_test(test_each_ring_arrives_by_itself_and_the_front_end_waits_for_the_last),
 	    cmocka_unit_test(test_a_disk_is_watched_before_its_ring_enters),
-	    cmocka_unit_test(test_a_network_device_enters_without_being_watched),
 	    cmocka_unit_test(test_what_the_back_end_offers_in_the_round_trip_changes_nothing),
-	    cmocka_unit_test(test_a_packed_base_without_its_upper_half_is_repaired_on_the_way_in),
 	    cmocka_unit_test(test_in_and_out_and_in_again),
 	    cmocka_unit_test(test_a_ring_without_a_call_or_kick_of_the_guests_gets_none_back),
 	    cmocka_unit_test(test_a_ring_configured_for_us_starts_direct_after_a_move),
@@ -379,6 +364,7 @@ int main(void)
 	    cmocka_unit_test(test_who_only_watches_never_moves),
 	    cmocka_unit_test(test_a_back_end_with_a_record_of_its_own_is_left_alone),
 	    cmocka_unit_test(test_what_is_in_flight_must_be_seen),
+	    cmocka_unit_test(test_rings_that_may_hold_idle_buffers_are_refused),
 	    cmocka_unit_test(test_guests_that_can_not_be_relayed_are_refused),
 	    cmocka_unit_test(test_a_back_end_that_owes_too_much_is_not_asked_more),
 	};
