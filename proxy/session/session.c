@@ -264,6 +264,16 @@ static void warn_unknown(struct session *session, enum session_port port,
 		  message->header.id, message->header.size, message->fds.count, ports[port].name);
 }
 
+/* What a message nobody knows does to memory or rings, the daemon in their path can not follow. */
+static void refuse_unknown(struct session *session, struct crossing *crossing)
+{
+	stage_refuse(
+	    session, crossing,
+	    "message id %u is in no specification this version knows, and may not pass while "
+	    "rings are relayed: start with --synthesize=none to let it",
+	    crossing->message->header.id);
+}
+
 /* A request no stage kept goes to the other side, its reply remembered as due. */
 static void pass_request(struct session *session, struct crossing *crossing,
 			 const struct exchange_entry *entry)
@@ -301,6 +311,10 @@ static void receive_request(struct session *session, struct crossing *crossing)
 	}
 	/* Before any stage: whether REPLY_ACK was agreed when the request was made decides. */
 	entry = entry_of(session, crossing, EXCHANGE_PEER);
+	if (result == WIRE_UNKNOWN && session->record_ours) {
+		refuse_unknown(session, crossing);
+		return;
+	}
 	if (result == WIRE_UNKNOWN) {
 		warn_unknown(session, crossing->from, crossing->message);
 		entry.expect = WIRE_EXPECT_PERHAPS;

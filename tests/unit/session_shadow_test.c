@@ -433,6 +433,15 @@ static void test_auto_leaves_the_rest_direct(void **state)
 	assert_direct(shadow_ready(MODE_DIRECT, WIRE_DEVICE_BLK, DISK, PROTOCOL));
 }
 
+static void test_an_unknown_message_is_refused_while_rings_are_relayed(void **state)
+{
+	struct rig *rig = shadow_ready(MODE_AUTO, WIRE_DEVICE_BLK, DISK, PROTOCOL);
+
+	rig_front(rig, wire_request(1000, 0));
+	assert_non_null(strstr(rig_fault(rig, PORT_FRONT_MAIN), "message id 1000"));
+	rig_end(rig);
+}
+
 /* Their buffers wait at the back-end for something to come: a drain would not end. */
 static void test_shadow_leaves_rings_that_are_filled_in_advance_direct_with_a_warning(void **state)
 {
@@ -477,6 +486,7 @@ int main(void)
 	    cmocka_unit_test(test_in_postcopy_rings_stay_direct),
 	    cmocka_unit_test(test_auto_relays_a_disk_whose_back_end_keeps_no_record),
 	    cmocka_unit_test(test_auto_leaves_the_rest_direct),
+	    cmocka_unit_test(test_an_unknown_message_is_refused_while_rings_are_relayed),
 	    cmocka_unit_test(
 		test_shadow_leaves_rings_that_are_filled_in_advance_direct_with_a_warning),
 	};
