@@ -125,6 +125,7 @@ static int set_data_path(struct conf *conf, const char *value, struct diag *diag
 
 	switch (choice(modes, value)) {
 	case 0:
+		conf->session.mode = MODE_AUTO;
 		return CONF_OK;
 	case 1:
 		conf->session.mode = MODE_DIRECT;
