@@ -2,34 +2,20 @@
 #include "shell/data_ring.h"
 
 #include "logging/bitmap.h"
+#include "shell/fds.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 /* Chains a round; a burst of this many is published, kicked and called once. */
 #define BUDGET 256
 
-static int copy_fd(int fd)
-{
-	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
-}
-
 static void close_fd(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
-}
-
-static void raise_event(int fd)
-{
-	const uint64_t one = 1;
-
-	/* Full (EAGAIN) means that the other end has a wake-up due already. */
-	if (fd >= 0)
-		(void)!write(fd, &one, sizeof(one));
 }
 
 static void *translate(void *context, uint64_t addr, uint64_t size)
@@ -82,10 +68,10 @@ int data_ring_attach(struct data_ring *ring, const struct data_attach *attach,
 	result = relay_init(&ring->relay, &config, diag);
 	if (result)
 		return result;
-	ring->guest_kick = copy_fd(attach->guest_kick);
-	ring->guest_call = copy_fd(attach->guest_call);
-	ring->back_kick = copy_fd(attach->back_kick);
-	ring->back_call = copy_fd(attach->back_call);
+	ring->guest_kick = fds_copy(attach->guest_kick);
+	ring->guest_call = fds_copy(attach->guest_call);
+	ring->back_kick = fds_copy(attach->back_kick);
+	ring->back_call = fds_copy(attach->back_call);
 	ring->attached = true;
 	return 0;
 }
@@ -130,12 +116,12 @@ static void notify(struct data_ring *ring)
 	if (ring->relay.kick) {
 		ring->relay.kick = false;
 		ring->relay.counters.kicks++;
-		raise_event(ring->back_kick);
+		fds_raise(ring->back_kick);
 	}
 	if (ring->relay.call) {
 		ring->relay.call = false;
 		ring->relay.counters.calls++;
-		raise_event(ring->guest_call);
+		fds_raise(ring->guest_call);
 	}
 }
 
@@ -181,14 +167,14 @@ bool data_ring_drained(struct data_ring *ring, uint32_t *base)
 	*base = relay_leave(&ring->relay);
 	mark_ring(ring);
 	/* Whoever goes on from here starts with wishes of its own. */
-	raise_event(ring->guest_call);
+	fds_raise(ring->guest_call);
 	return true;
 }
 
 void data_ring_nudge(struct data_ring *ring)
 {
-	raise_event(ring->guest_call);
-	raise_event(ring->back_kick);
+	fds_raise(ring->guest_call);
+	fds_raise(ring->back_kick);
 }
 
 int data_ring_map(struct data_ring *ring, const struct map *map, struct diag *diag)
@@ -207,8 +193,8 @@ void data_ring_retarget(struct data_ring *ring, int guest_kick, int guest_call,
 {
 	close_fd(&ring->guest_kick);
 	close_fd(&ring->guest_call);
-	ring->guest_kick = copy_fd(guest_kick);
-	ring->guest_call = copy_fd(guest_call);
+	ring->guest_kick = fds_copy(guest_kick);
+	ring->guest_call = fds_copy(guest_call);
 	ring->log = *log;
 	/* What was written before the log was turned on is the migration's first pass's; what
 	 * is written from the next round on is marked, this one's area at once. */

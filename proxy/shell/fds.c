@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "shell/fds.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,6 +24,19 @@ void fds_look(struct fd_entry *entry, int fd)
 	entry->device = st.st_dev;
 	entry->inode = st.st_ino;
 	entry->size = (uint64_t)st.st_size;
+}
+
+int fds_copy(int fd)
+{
+	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+void fds_raise(int eventfd)
+{
+	const uint64_t one = 1;
+
+	if (eventfd >= 0)
+		(void)!write(eventfd, &one, sizeof(one));
 }
 
 struct wire_message *message_dispose(struct wire_message *message)

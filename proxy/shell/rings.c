@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "shell/rings.h"
 
+#include "shell/fds.h"
 #include "shell/guest.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -79,7 +79,7 @@ static void keep(int *place, const struct wire_message *message)
 {
 	int fd = message->fds.count ? message->fds.entries[0].fd : -1;
 
-	replace_fd(place, fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0));
+	replace_fd(place, fds_copy(fd));
 }
 
 static int need_data(struct rings *rings, struct diag *diag)
@@ -295,19 +295,11 @@ static int watch(struct rings *rings, unsigned int index, struct diag *diag)
 	return result;
 }
 
-static void raise_event(int fd)
-{
-	const uint64_t one = 1;
-
-	if (fd >= 0)
-		(void)!write(fd, &one, sizeof(one));
-}
-
 /* After a move either side may be waiting for a notification that went the old way. */
 static int nudge(const struct rings *rings, unsigned int index)
 {
-	raise_event(rings->fds[index].guest_call);
-	raise_event(rings->fds[index].guest_kick);
+	fds_raise(rings->fds[index].guest_call);
+	fds_raise(rings->fds[index].guest_kick);
 	return 0;
 }
 
@@ -393,7 +385,7 @@ void rings_resolve(struct rings *rings, struct wire_message *message)
 		if (entry->fd >= -1)
 			continue;
 		fd = real_fd(rings, entry);
-		*entry = (struct fd_entry){.fd = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0)};
+		*entry = (struct fd_entry){.fd = fds_copy(fd)};
 	}
 }
 

@@ -190,11 +190,6 @@ void uv_port_read(struct uv_port *port, bool on)
 	update_poll(port);
 }
 
-int uv_port_fd(const struct uv_port *port)
-{
-	return port->fd;
-}
-
 static void on_closed(uv_handle_t *handle)
 {
 	struct uv_port *port = handle->data;

@@ -45,7 +45,5 @@ unsigned int uv_port_queued(const struct uv_port *port);
 /* Whether messages are read; a port begins with reading off. */
 void uv_port_read(struct uv_port *port, bool on);
 
-int uv_port_fd(const struct uv_port *port);
-
 /* NULL is allowed; returns NULL. What is queued is dropped. */
 struct uv_port *uv_port_close(struct uv_port *port);
