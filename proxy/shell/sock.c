@@ -4,6 +4,7 @@
 #include "shell/fds.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -136,6 +137,13 @@ int sock_is_listening(int fd)
 	if (option(fd, SO_DOMAIN) != AF_UNIX || option(fd, SO_TYPE) != SOCK_STREAM)
 		return -ENOTSOCK;
 	return option(fd, SO_ACCEPTCONN);
+}
+
+bool sock_peer_is_there(int fd)
+{
+	struct pollfd pollfd = {.fd = fd, .events = POLLRDHUP};
+
+	return poll(&pollfd, 1, 0) == 0;
 }
 
 pid_t sock_peer_pid(int fd)

@@ -40,6 +40,9 @@ int sock_is_listening(int fd);
 /* The process at the other end when it connected, 0: not known. */
 pid_t sock_peer_pid(int fd);
 
+/* Whether the peer of a connected socket has not closed it. */
+bool sock_peer_is_there(int fd);
+
 enum sock_result {
 	SOCK_AGAIN = 0,
 	SOCK_WHOLE = 1, /* a message is whole, or was sent to its end */

@@ -122,6 +122,8 @@ static void advance(void *context)
 		device->events->finished(device->context);
 		return;
 	}
+	if (device->relay && !uv_relay_session(device->relay))
+		uv_relay_look(device->relay);
 	if (!device->relay)
 		take_front(device);
 	if (device->relay && !uv_relay_session(device->relay))

@@ -4,7 +4,6 @@
 #include "shell/sock.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,20 +125,13 @@ int uv_end_open(struct uv_end **made, uv_loop_t *loop, const struct conf_end *co
 	return result;
 }
 
-static bool alive(int fd)
-{
-	struct pollfd pollfd = {.fd = fd, .events = POLLRDHUP};
-
-	return poll(&pollfd, 1, 0) == 0;
-}
-
 /* Who waited in the backlog may have given up since: such a connection is no one. */
 static int accept_live(struct uv_end *end)
 {
 	int fd;
 
 	while ((fd = sock_accept(end->listener)) >= 0) {
-		if (alive(fd))
+		if (sock_peer_is_there(fd))
 			return fd;
 		close(fd);
 	}

@@ -179,6 +179,11 @@ void uv_port_send(struct uv_port *port, struct wire_message *message)
 		fail(port, strerror(-result));
 }
 
+bool uv_port_peer_is_there(const struct uv_port *port)
+{
+	return sock_peer_is_there(port->fd);
+}
+
 unsigned int uv_port_queued(const struct uv_port *port)
 {
 	return port->queued;

@@ -39,6 +39,9 @@ struct uv_port *uv_port_open(uv_loop_t *loop, int fd, enum wire_channel channel,
 /* Sends or queues; takes the message over. */
 void uv_port_send(struct uv_port *port, struct wire_message *message);
 
+/* Whether the peer is there still; the event that says otherwise may be on its way. */
+bool uv_port_peer_is_there(const struct uv_port *port);
+
 /* Messages not sent yet. */
 unsigned int uv_port_queued(const struct uv_port *port);
 

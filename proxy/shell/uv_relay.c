@@ -351,6 +351,14 @@ struct uv_relay *uv_relay_open(uv_loop_t *loop, int front_fd, const struct uv_re
 	return relay;
 }
 
+void uv_relay_look(struct uv_relay *relay)
+{
+	struct uv_port *front = relay->ports[PORT_FRONT_MAIN];
+
+	if (!uv_port_peer_is_there(front))
+		on_closed(front, false, relay);
+}
+
 bool uv_relay_begin(struct uv_relay *relay, int back_fd)
 {
 	relay->back_pid = sock_peer_pid(back_fd);

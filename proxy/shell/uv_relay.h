@@ -42,6 +42,12 @@ struct uv_relay *uv_relay_open(uv_loop_t *loop, int front_fd, const struct uv_re
 			       const struct rings_config *rings_config,
 			       const struct uv_relay_events *events, void *context);
 
+/*
+ * Before uv_relay_begin(): ends the relay if its front-end gave up waiting. A
+ * back-end that came in the same round of the loop must not be spent on it.
+ */
+void uv_relay_look(struct uv_relay *relay);
+
 /* Takes over the back-end's socket and relays; false: the relay ends (it has said why). */
 bool uv_relay_begin(struct uv_relay *relay, int back_fd);
 
