@@ -7,7 +7,7 @@ import socket
 import threading
 from pathlib import Path
 
-from child import Child, RigError, cache, wait_until
+from child import PATIENCE, Child, RigError, cache, wait_until
 from guestdata import block_content
 
 
@@ -186,10 +186,10 @@ class Testpmd(Child):
             f"--rxq={queues}", f"--txq={queues}",
         ], env={"RUNTIME_DIRECTORY": str(rig.dir)})  # fmt: skip
 
-    def wait_prompt(self, timeout=30.0):
+    def wait_prompt(self, timeout=PATIENCE):
         self.wait_line(r"^Done$", timeout)
 
-    def command(self, text, pattern, timeout=10.0):
+    def command(self, text, pattern, timeout=PATIENCE):
         after = self.log.mark()
         self.send(text + "\n")
         return self.wait_line(pattern, timeout, after)
@@ -201,11 +201,11 @@ class Testpmd(Child):
         """(received, sent) packets of its port."""
         after = self.log.mark()
         self.send("show port stats 0\n")
-        received = self.wait_line(r"RX-packets:\s*(\d+)", 10, after)
-        sent = self.wait_line(r"TX-packets:\s*(\d+)", 10, after)
+        received = self.wait_line(r"RX-packets:\s*(\d+)", after=after)
+        sent = self.wait_line(r"TX-packets:\s*(\d+)", after=after)
         return int(received.group(1)), int(sent.group(1))
 
-    def wait_received(self, packets, timeout=20.0):
+    def wait_received(self, packets, timeout=PATIENCE):
         return wait_until(
             f"{self.name} receives {packets} more packets",
             self._more_than(self.stats()[0] + packets),
@@ -220,7 +220,7 @@ class Testpmd(Child):
 
         return check
 
-    def quit(self, timeout=20.0):
+    def quit(self, timeout=PATIENCE):
         self.send("quit\n")
         return self.wait_exit(timeout)
 

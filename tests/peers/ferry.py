@@ -6,7 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from child import Child, RigError, wait_until
+from child import PATIENCE, Child, RigError, wait_until
 from jsonline import JsonLines
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,13 +61,7 @@ class Ferry(Child):
             or options.get("frontend_connect")
             or ""
         )
-        self.wait_line(r"\bready\b", 20)
-        self.idle_fds = self.fds()
-
-    def settle(self, seconds=1.5):
-        """Reads idle_fds anew: with --backend-listen a backend that connects
-        (DPDK: each second) may be held ready before any front-end has come."""
-        time.sleep(seconds)
+        self.wait_line(r"\bready\b")
         self.idle_fds = self.fds()
 
     def query(self, command, **arguments):
@@ -84,7 +78,7 @@ class Ferry(Child):
     def status(self):
         return self.query("status")
 
-    def wait_state(self, *states, timeout=20.0):
+    def wait_state(self, *states, timeout=PATIENCE):
         def check():
             self.expect_alive()
             return self.status()["state"] in states
@@ -94,7 +88,7 @@ class Ferry(Child):
         except RigError as error:
             raise RigError(f"{error} (it is {self.status()['state']})") from None
 
-    def switch(self, path, timeout=30.0):
+    def switch(self, path, timeout=PATIENCE):
         """Moves all rings, as a person would; the seconds it took."""
         begin = time.monotonic()
         try:
@@ -152,7 +146,7 @@ class Ferry(Child):
             )
         if path == "shadow":
             # The figures begin anew with each move, and slow requests take a while.
-            wait_until(f"{self.name} has relayed a request", self._relays, 5)
+            wait_until(f"{self.name} has relayed a request", self._relays)
         for name in ("SET_FEATURES", "SET_VRING_NUM", "SET_VRING_KICK"):
             self._expect(message_count(status, name) > 0, f"{name} counted", status["messages"])
         self._expect(status["rss_kb"] > 0, "rss_kb", status["rss_kb"])
@@ -165,7 +159,7 @@ class Ferry(Child):
         if not is_true:
             raise RigError(f"{self.name}: status does not show {what}: {seen}")
 
-    def check_idle(self, timeout=10.0):
+    def check_idle(self, timeout=PATIENCE):
         """That after a front-end has gone nothing of it is left."""
         self.expect_alive()
         self.wait_state("listening", timeout=timeout)
@@ -179,8 +173,8 @@ class Ferry(Child):
         status = self.status()
         self._expect(status["frontend"]["connected"] is False, "the front-end gone", status["frontend"])
 
-    def stop(self, timeout=5.0):
-        """SIGTERM; it must end at once, with exit code 0."""
+    def stop(self, timeout=PATIENCE):
+        """SIGTERM; it must end, with exit code 0."""
         self.process.terminate()
         code = self.wait_exit(timeout)
         if code != 0:
@@ -206,9 +200,6 @@ class NoFerry:
         pass
 
     def wait_state(self, *_, **__):
-        pass
-
-    def settle(self, *_):
         pass
 
     def expect_alive(self):

@@ -5,7 +5,7 @@ import json
 import socket
 import time
 
-from child import RigError, wait_until
+from child import PATIENCE, RigError, wait_until
 
 
 class JsonLines:
@@ -17,7 +17,7 @@ class JsonLines:
         self.events = []
 
     @classmethod
-    def connect(cls, path, name, timeout=10.0):
+    def connect(cls, path, name, timeout=PATIENCE):
         def attempt():
             peer = socket.socket(socket.AF_UNIX)
             try:
@@ -47,7 +47,7 @@ class JsonLines:
         line, self._data = self._data.split(b"\n", 1)
         return line
 
-    def execute(self, command, timeout=10.0, **arguments):
+    def execute(self, command, timeout=PATIENCE, **arguments):
         """The `return` of a command; RigError with class and text of an error."""
         self._id += 1
         request = {"execute": command, "arguments": arguments, "id": self._id}
@@ -72,7 +72,7 @@ class JsonLines:
         except ValueError:
             raise RigError(f"{self._name}: not JSON: {line[:200]!r}") from None
 
-    def wait_event(self, name, timeout=20.0):
+    def wait_event(self, name, timeout=PATIENCE):
         end = time.monotonic() + timeout
         while True:
             for index, event in enumerate(self.events):

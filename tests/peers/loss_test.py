@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A backend that is lost: the front-end is let go, the daemon goes on."""
 
+import re
+
 from rawpeer import VERSION_1, ask_features
 from rig import PeerTest, Qsd, QemuGuest, main
 
@@ -16,8 +18,7 @@ class Loss(PeerTest):
         mark = ferry.log.mark()
         backend.kill()
         ferry.check_idle()
-        told = [line for line in ferry.log.lines(mark) if backend.socket in line]
-        self.assertTrue(told, "no line of the log names the lost backend")
+        ferry.wait_line(re.escape(backend.socket), after=mark)
         guest.kill()
         again = Qsd(self.rig, image=backend.image, socket_path=backend.socket)
         self.run_guest(QemuGuest(self.rig, 10, "blk", ferry.socket), ferry, queues=1)

@@ -7,14 +7,14 @@ import subprocess
 import time
 from pathlib import Path
 
-from child import Child, Console, RigError, cache
+from child import PATIENCE, Child, Console, RigError, cache
 from ferry import wanted
 from jsonline import JsonLines
 
 HERE = Path(__file__).resolve().parent
 
 # Under TCG on two busy cores a boot of 2 s was seen to take 15.
-BOOT_TIMEOUT = 60.0
+BOOT_TIMEOUT = 120.0
 
 
 def qemu_command(version):
@@ -142,7 +142,7 @@ class QemuGuest(Child):
     @property
     def qmp(self):
         if self._qmp is None:
-            self._qmp_listener.settimeout(10)
+            self._qmp_listener.settimeout(PATIENCE)
             try:
                 peer, _ = self._qmp_listener.accept()
             except TimeoutError:
@@ -151,7 +151,7 @@ class QemuGuest(Child):
             self._qmp.execute("qmp_capabilities")
         return self._qmp
 
-    def wait_console(self, pattern, timeout=20.0, after=0):
+    def wait_console(self, pattern, timeout=PATIENCE, after=0):
         end = time.monotonic() + timeout
         while True:
             match = self.console.log.wait(pattern, 0.5, after)
@@ -181,12 +181,12 @@ class QemuGuest(Child):
                 return {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", line)}
         return {}
 
-    def wait_work(self, requests=1, timeout=30.0):
+    def wait_work(self, requests=1, timeout=2 * PATIENCE):
         """Until so many more requests are done than at the call."""
         target = self.tick().get("requests", 0) + requests
         end = time.monotonic() + timeout
         while time.monotonic() < end:
-            self.wait_console(r"^TICK ", timeout=10, after=self.console.log.mark())
+            self.wait_console(r"^TICK ", after=self.console.log.mark())
             tick = self.tick()
             if tick.get("bad"):
                 raise RigError(f"{self.name}: the guest has seen {tick['bad']} errors")
@@ -202,7 +202,7 @@ class QemuGuest(Child):
         return [int(m.group(1)) for m in
                 (re.match(r"STALL-END ms=(\d+)", line) for line in self.console.log.lines()) if m]
 
-    def verify(self, timeout=60.0, key="q"):
+    def verify(self, timeout=2 * PATIENCE, key="q"):
         """All that was written is read back; the counts. Ends the guest."""
         after = self.console.log.mark()
         self.console.send(key)
@@ -211,13 +211,14 @@ class QemuGuest(Child):
             raise RigError(f"{self.name}: {line}")
         counts = {word: int(value) for word, value in re.findall(r"(\w+)=(\d+)", line)}
         if key == "q":
-            self.wait_exit(20)
+            self.wait_exit()
         return counts
 
     def verify_and_reboot(self):
         """As verify, but the guest boots again and begins anew."""
+        after = self.console.log.mark()
         counts = self.verify(key="r")
-        self.wait_ready(after=self.console.log.mark())
+        self.wait_ready(after=after)
         return counts
 
     def reset(self):

@@ -4,6 +4,8 @@
 import socket
 import struct
 
+from child import PATIENCE
+
 GET_FEATURES = 1
 VERSION_1 = 1 << 32
 
@@ -14,7 +16,7 @@ def ask_features(path):
     None where the other side closes the connection instead of answering.
     """
     with socket.socket(socket.AF_UNIX) as peer:
-        peer.settimeout(10)
+        peer.settimeout(PATIENCE)
         peer.connect(path)
         try:
             peer.sendall(struct.pack("<III", GET_FEATURES, 1, 0))

@@ -24,7 +24,6 @@ class Sides(PeerTest):
         else:
             back, ferry = front, NoFerry(front)
         TestpmdVhost(self.rig, client=True, socket_path=back)
-        ferry.settle()
         guest = QemuGuest(self.rig, qemu, "net", front, server=True)
         self.run_guest(guest, ferry, queues=2)
 
@@ -39,7 +38,6 @@ class Sides(PeerTest):
         back = self.rig.path("back.sock")
         ferry = Ferry(self.rig, socket_path=self.rig.path("front.sock"), backend_listen=back)
         TestpmdVhost(self.rig, client=True, socket_path=back)
-        ferry.settle()
         for _ in range(2):
             guest = QemuGuest(self.rig, 10, "net", ferry.socket)
             self.run_guest(guest, ferry, queues=2, requests=50)
@@ -52,7 +50,6 @@ class Sides(PeerTest):
         else:
             back, ferry = front, NoFerry(front)
         backend = TestpmdVhost(self.rig, forward="rxonly", client=True, socket_path=back)
-        ferry.settle()
         user = TestpmdVirtioUser(self.rig, front, server=True, packed=packed)
         user.wait_prompt()
         user.start()

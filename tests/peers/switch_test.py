@@ -44,7 +44,6 @@ class Switch(PeerTest):
         guest.wait_work(50)
         pauses = self.moves(ferry, guest, queues, seed)
         counts = self.run_guest(guest, ferry, queues)
-        self.assertLess(counts["longest_us"], 5_000_000)
         print(
             f"{len(pauses)} moves of a ring, the longest pause {pauses[-1] / 1000:.1f} ms, the"
             f" median {pauses[len(pauses) // 2] / 1000:.1f} ms; the guest's longest request"

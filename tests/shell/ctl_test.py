@@ -53,7 +53,7 @@ class Daemon:
 
     def __exit__(self, *_):
         self.listener.close()
-        self.thread.join(10)
+        self.thread.join(60)
         self.folder.cleanup()
 
     def serve(self):
@@ -179,7 +179,7 @@ class Events(unittest.TestCase):
                                  env=dict(os.environ, TZ="UTC"), stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE)
         # A line that never comes fails the test rather than holding it up.
-        timer = threading.Timer(20, child.kill)
+        timer = threading.Timer(60, child.kill)
         timer.daemon = True
         timer.start()
         return daemon, child
@@ -191,19 +191,19 @@ class Events(unittest.TestCase):
                 self.assertEqual(child.stdout.readline(), "2023-11-14 22:13:20.000042  "
                                  "QUEUE_STARTED  queue=4  why=x?y\n")
                 child.send_signal(number)
-                self.assertEqual(child.wait(10), 0)
+                self.assertEqual(child.wait(60), 0)
 
     def test_json_events_are_the_objects(self):
         daemon, child = self.follow("--json")
         with daemon, child:
             self.assertEqual(json.loads(child.stdout.readline()), EVENT)
             child.send_signal(signal.SIGINT)
-            self.assertEqual(child.wait(10), 0)
+            self.assertEqual(child.wait(60), 0)
 
     def test_the_daemons_end_is_the_end_and_no_failure(self):
         daemon, child = self.follow(stay=False)
         with daemon, child:
-            out, err = child.communicate(timeout=10)
+            out, err = child.communicate(timeout=60)
         self.assertEqual((child.returncode, out.count("\n")), (0, 1))
         self.assertIn("closed the connection", err)
 

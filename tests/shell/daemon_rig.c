@@ -318,10 +318,12 @@ void daemon_wait_fds(const struct daemon *daemon, unsigned int count)
 {
 	int64_t until = rig_now_ms() + RIG_MS;
 
-	while (daemon_fds(daemon) != count)
+	while (daemon_fds(daemon) != count) {
 		if (rig_now_ms() > until)
 			fail_msg("%u descriptors open, not %u; the log:\n%s", daemon_fds(daemon),
 				 count, daemon->log);
+		usleep(1000);
+	}
 }
 
 unsigned long daemon_rss_kb(const struct daemon *daemon)
@@ -330,11 +332,12 @@ unsigned long daemon_rss_kb(const struct daemon *daemon)
 	unsigned long kb = 0;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", (int)daemon->pid);
+	/* Counted page by page; VmRSS is an estimate, off by up to 32 pages a processor. */
+	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)daemon->pid);
 	file = fopen(path, "re");
 	assert_non_null(file);
 	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "VmRSS: %lu", &kb) == 1)
+		if (sscanf(line, "Rss: %lu", &kb) == 1)
 			break;
 	fclose(file);
 	return kb;

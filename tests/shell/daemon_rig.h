@@ -19,7 +19,7 @@
 #include <sys/types.h>
 
 #ifndef RIG_MS
-#define RIG_MS 20000 /* the longest wait for anything */
+#define RIG_MS 60000 /* the longest wait for anything */
 #endif
 #define RIG_PATH  108
 #define RIG_TICKS 10  /* at most on a processor in RIG_QUIET while it has nothing to do */

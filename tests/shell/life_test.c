@@ -13,9 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define AT_ONCE_MS 1000
-#define WARM_UP    50
-#define GROWTH_KB  (RIG_SANITIZED ? 4096ul : 64ul)
+#define WARM_UP   50
+#define GROWTH_KB (RIG_SANITIZED ? 4096ul : 64ul)
 
 static int open_rig(void **state)
 {
@@ -36,20 +35,17 @@ static int close_rig(void **state)
 	return 0;
 }
 
-static void sigterm_ends_it_at_once_with_a_session_running(void **state)
+static void sigterm_ends_it_with_a_session_running(void **state)
 {
 	struct rig *rig = *state;
 	struct ends ends;
-	int64_t begun;
 
 	ends_open(&ends, rig);
 	ends_negotiate(&ends, rig_virtio(), rig_protocol());
 	ends_channel(&ends);
 	/* A back-end that owes an answer does not hold it up either. */
 	ends_tell(&ends, wire_request(WIRE_GET_STATUS, 0));
-	begun = rig_now_ms();
 	assert_int_equal(daemon_end(&rig->daemon, SIGTERM), 0);
-	assert_in_range(rig_now_ms() - begun, 0, AT_ONCE_MS);
 	rig_closed(&ends.front);
 	rig_closed(&ends.back);
 	rig_closed(&ends.front_channel);
@@ -223,7 +219,7 @@ int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
 	const struct CMUnitTest tests[] = {
-	    CASE(sigterm_ends_it_at_once_with_a_session_running),
+	    CASE(sigterm_ends_it_with_a_session_running),
 	    CASE(sigint_ends_it_like_sigterm),
 	    CASE(a_second_front_end_waits_until_the_first_goes),
 	    CASE(each_front_end_gets_a_fresh_session),

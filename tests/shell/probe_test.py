@@ -202,18 +202,15 @@ class Probe(unittest.TestCase):
                  GET_QUEUE_NUM: "GET_QUEUE_NUM", GET_CONFIG: "GET_CONFIG"}
         for id_, name in cases.items():
             with self.subTest(name):
-                start = time.monotonic()
                 result = run("--timeout=0.5", self.with_over({id_: None}).path)
-                self.assertLess(time.monotonic() - start, 3)
                 self.check_fails(result, "no answer to " + name, "0.5 s")
 
     def test_the_timeout_is_for_all_questions_together(self):
         def slow(id_, payload):
             time.sleep(0.4)
             return disk(id_, payload)
-        start = time.monotonic()
+        # Each answer alone is in time.
         result = run("--timeout=1", self.back_end(slow).path)
-        self.assertLess(time.monotonic() - start, 2.5)
         self.check_fails(result, "no answer to", "within 1 s")
 
     def test_bytes_that_trickle_for_ever_do_not_extend_the_timeout(self):
@@ -231,14 +228,17 @@ class Probe(unittest.TestCase):
                     try:
                         for byte in answer[:-1]:
                             peer.sendall(bytes([byte]))
-                            time.sleep(0.2)
+                            time.sleep(1.5)
                     except OSError:
-                        pass
-            threading.Thread(target=trickle, daemon=True).start()
-            start = time.monotonic()
-            result = run("--timeout=1", path)
-            self.assertLess(time.monotonic() - start, 2.5)
+                        gave_up.set()
+            gave_up = threading.Event()
+            thread = threading.Thread(target=trickle, daemon=True)
+            thread.start()
+            result = run("--timeout=2", path)
             self.check_fails(result, "no answer to GET_FEATURES")
+            # Not only after the last byte.
+            thread.join()
+            self.assertTrue(gave_up.is_set())
 
     def test_a_back_end_that_nobody_accepts_for_is_given_up_on(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -279,6 +279,8 @@ static void unknown_message_passes_with_its_descriptors_and_one_warning(void **s
 		pass(answers, asks, message);
 	}
 	finish(world);
+	/* The last line: those before it have been read by then. */
+	daemon_wait_log(&world->rig.daemon, from, "closed its connection", NULL);
 	/* One for each channel. */
 	assert_int_equal(daemon_count(&world->rig.daemon, from, "is in no specification"), 2);
 	assert_int_equal(daemon_count(&world->rig.daemon, from, " warn: "), 2);

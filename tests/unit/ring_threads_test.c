@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define CHAINS  60000u
-#define LOST_MS 10000
+#define LOST_MS 60000
 
 struct play {
 	struct rig *rig;

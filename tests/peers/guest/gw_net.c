@@ -28,7 +28,7 @@ enum {
 	PAYLOAD_MAX = 1496, // a multiple of 8 within an MTU of 1500
 	WINDOW_MAX = 1024,
 	// Silence for so long while frames are under way means they are lost.
-	LOST_AFTER_MS = 500,
+	LOST_AFTER_MS = 2000,
 	VSOCK_MESSAGE = 4096,
 };
 
