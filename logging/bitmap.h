@@ -3,18 +3,47 @@
  * The dirty bitmap (specification "Migration"): bit (addr >> 12) of the log, in
  * bytes from the lowest bit up, one for each 4 KiB page of guest-physical memory.
  *
- * The reader exchanges whole words with 0 while we set bits, so a bit is set by
- * an atomic OR, after the data it stands for: a bit that came first could be
- * read and cleared before the write, which would then be lost. A bit that is
- * set already is left alone, which costs an eighth (measured).
+ * Bits are gathered first and written in a burst, one atomic OR for each word that
+ * has one to set: the completions of a round share words, and a bit that is set
+ * already costs an eighth when it is left alone (measured).
  *
- * Pure over memory handed in; any thread.
+ * The reader exchanges whole words with 0 meanwhile, so a bit is set after the data
+ * it stands for: one that came first could be read and cleared before the write,
+ * which would then be lost. What is gathered must be in memory already.
+ *
+ * Pure over memory handed in; one thread a burst, any number of bursts a log.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define BITMAP_PAGE_SHIFT 12
+#define BITMAP_WORDS      16u /* gathered at a time */
 
-/* Marks `length` bytes at `gpa`. Pages past the end of the log (`size` bytes) are left out. */
-void bitmap_mark(uint8_t *log, uint64_t size, uint64_t gpa, uint64_t length);
+struct bitmap_burst {
+	uint64_t *words; /* of the log; NULL: what is gathered goes nowhere */
+	uint64_t count;  /* of words */
+	uint64_t marked; /* pages of which the bit was not set, counted for the caller */
+	unsigned int held;
+	uint64_t at[BITMAP_WORDS]; /* bit i of `held`: word at[i] is to get bits[i] */
+	uint64_t bits[BITMAP_WORDS];
+};
+
+/* Whether a log can be written here: words are aligned to their size, and whole. */
+static inline bool bitmap_fits(uint64_t offset, uint64_t size)
+{
+	return offset % sizeof(uint64_t) == 0 && size % sizeof(uint64_t) == 0;
+}
+
+/* Where bits go from now on; nothing may be gathered. `log` is aligned to 8 bytes, or NULL. */
+void bitmap_aim(struct bitmap_burst *burst, void *log, uint64_t size);
+
+/* `length` bytes at `gpa` were written. Pages past the end of the log are left out. */
+void bitmap_gather(struct bitmap_burst *burst, uint64_t gpa, uint64_t length);
+
+/* All that was gathered is in the log when it returns. */
+void bitmap_settle(struct bitmap_burst *burst);
+
+/* Bytes of a log that has a bit for each page below `end`, in whole words. */
+uint64_t bitmap_bytes(uint64_t end);

@@ -99,6 +99,21 @@ unsigned int driver_chains(const struct driver *driver)
 	return driver->format == RING_SPLIT ? driver->split.chains : driver->packed.chains;
 }
 
+unsigned int driver_size(const struct driver *driver)
+{
+	return driver->format == RING_SPLIT ? driver->split.mask + 1u : driver->packed.num;
+}
+
+bool driver_token(const struct driver *driver, unsigned int at, uint64_t *token)
+{
+	if (driver->format == RING_SPLIT) {
+		*token = driver->split.slots[at].token;
+		return driver->split.slots[at].count != 0;
+	}
+	*token = driver->packed.ids[at].token;
+	return driver->packed.ids[at].count != 0;
+}
+
 unsigned int driver_free(const struct driver *driver)
 {
 	return driver->format == RING_SPLIT ? driver->split.free : driver->packed.free;

@@ -40,6 +40,12 @@ bool driver_calls(struct driver *driver, bool wanted);
 /* Chains added and not taken. */
 unsigned int driver_chains(const struct driver *driver);
 
+/* Descriptors of the ring. */
+unsigned int driver_size(const struct driver *driver);
+
+/* Whether a chain was added as number `at`, 0 to size - 1, and not taken; its token. */
+bool driver_token(const struct driver *driver, unsigned int at, uint64_t *token);
+
 /* Descriptors free for add(). */
 unsigned int driver_free(const struct driver *driver);
 

@@ -8,9 +8,10 @@
 #define BUFFERS_MIN 1024u
 
 /* What a chain's completion brings back: all there is to know about it. */
-static uint64_t token_pack(const struct ring_chain *chain, uint16_t entry)
+static uint64_t token_pack(const struct ring_chain *chain, uint16_t entry, uint16_t extents)
 {
-	return (uint64_t)chain->id | (uint64_t)chain->slots << 16 | (uint64_t)entry << 32;
+	return (uint64_t)chain->id | (uint64_t)chain->slots << 16 | (uint64_t)entry << 32 |
+	       (uint64_t)extents << 48;
 }
 
 static struct ring_chain token_chain(uint64_t token)
@@ -21,6 +22,11 @@ static struct ring_chain token_chain(uint64_t token)
 static uint16_t token_entry(uint64_t token)
 {
 	return (uint16_t)(token >> 32);
+}
+
+static uint16_t token_extents(uint64_t token)
+{
+	return (uint16_t)(token >> 48);
 }
 
 /* The line says whose rule was broken; outcomes below RING_FAULTS have none. */
@@ -92,6 +98,8 @@ static int init(struct relay *relay, const struct relay_config *config, struct d
 	if (!result)
 		result = driver_init(&relay->driver, config->format, &config->shadow, config->num,
 				     config->event_idx, relay_shadow_base(config->format), diag);
+	if (!result)
+		result = extents_init(&relay->extents, config->num, capacity, diag);
 	if (result)
 		return result;
 	if (config->in_order)
@@ -124,6 +132,7 @@ void relay_deinit(struct relay *relay)
 	device_deinit(&relay->device);
 	driver_deinit(&relay->driver);
 	inflight_deinit(&relay->inflight);
+	extents_deinit(&relay->extents);
 	free(relay->chain.buffers);
 	relay->chain.buffers = NULL;
 }
@@ -151,10 +160,18 @@ static int read_again(struct relay *relay, const struct inflight_order *order, s
 	return result;
 }
 
-static void hand_on(struct relay *relay, uint16_t entry)
+/* Room for the chain in the shadow ring, and its writable part kept: hand_on() then succeeds. */
+static int make_room(struct relay *relay, uint16_t *extents)
 {
-	int result =
-	    driver_add_chain(&relay->driver, &relay->chain, token_pack(&relay->chain, entry));
+	if (relay->chain.slots > driver_free(&relay->driver))
+		return RING_FULL;
+	return extents_keep(&relay->extents, &relay->chain, extents);
+}
+
+static void hand_on(struct relay *relay, uint16_t entry, uint16_t extents)
+{
+	int result = driver_add_chain(&relay->driver, &relay->chain,
+				      token_pack(&relay->chain, entry, extents));
 
 	assert(result == RING_OK);
 	(void)result;
@@ -165,12 +182,13 @@ static int pull_again(struct relay *relay, struct diag *diag)
 	const struct inflight_order *order = &relay->inflight.order[relay->again];
 	const char *side = relay->device.format == RING_SPLIT ? "guest ring" : "inflight record";
 	int result = blame(side, read_again(relay, order, diag), diag);
+	uint16_t extents;
 
+	if (!result)
+		result = make_room(relay, &extents);
 	if (result)
 		return result;
-	if (relay->chain.slots > driver_free(&relay->driver))
-		return RING_FULL;
-	hand_on(relay, order->entry);
+	hand_on(relay, order->entry, extents);
 	relay->again++;
 	relay->counters.resubmitted++;
 	return RING_OK;
@@ -185,12 +203,14 @@ static int pull_new(struct relay *relay, struct diag *diag)
 {
 	struct ring_chain *chain = &relay->chain;
 	int result = device_peek(&relay->device, &relay->memory, chain, diag);
+	uint16_t extents;
 
 	if (result)
 		return blame("guest ring", result, diag);
-	if (chain->slots > driver_free(&relay->driver))
-		return RING_FULL;
-	hand_on(relay, relay->recorded ? inflight_fetch(&relay->inflight, chain) : 0);
+	result = make_room(relay, &extents);
+	if (result)
+		return result;
+	hand_on(relay, relay->recorded ? inflight_fetch(&relay->inflight, chain) : 0, extents);
 	device_accept(&relay->device, chain);
 	return RING_OK;
 }
@@ -232,10 +252,31 @@ static int take(struct relay *relay, struct ring_done *done, struct diag *diag)
 	return blame("back-end ring", result, diag);
 }
 
+/*
+ * The first `written` bytes are the ones the back-end says it wrote. With a vIOMMU the
+ * kept address would be an IOVA: what is told here must be guest-physical, translated
+ * when the chain was taken, since its entry may be gone by now.
+ */
+static void tell(const struct relay *relay, uint16_t at, uint32_t written)
+{
+	while (at != EXTENTS_NONE) {
+		const struct extent *extent = extents_at(&relay->extents, at);
+		uint32_t part = written < extent->len ? written : extent->len;
+
+		relay->watcher.wrote(relay->watcher.context, extent->addr, extent->len, part);
+		written -= part;
+		at = extent->next;
+	}
+}
+
 static void give_back(struct relay *relay, const struct ring_done *done)
 {
 	struct ring_chain chain = token_chain(done->token);
+	uint16_t extents = token_extents(done->token);
 
+	if (relay->watcher.wrote)
+		tell(relay, extents, done->length);
+	extents_drop(&relay->extents, extents);
 	if (relay->recorded)
 		inflight_complete(&relay->inflight, token_entry(done->token));
 	device_push(&relay->device, &chain, done->length);
@@ -272,6 +313,8 @@ int relay_complete(struct relay *relay, unsigned int budget, struct diag *diag)
 	}
 	if (count == 0)
 		return result ? result : RING_EMPTY;
+	if (relay->watcher.wrote)
+		relay->watcher.settle(relay->watcher.context);
 	publish(relay);
 	relay->counters.relayed += count;
 	relay->blocked = false;
@@ -343,4 +386,21 @@ void relay_move(struct relay *relay, const struct ring_areas *guest,
 {
 	relay->memory = *memory;
 	device_move(&relay->device, guest);
+}
+
+void relay_watch(struct relay *relay, const struct relay_watcher *watcher)
+{
+	relay->watcher = watcher ? *watcher : (struct relay_watcher){.wrote = NULL};
+}
+
+void relay_tell_in_flight(struct relay *relay)
+{
+	uint64_t token;
+
+	if (!relay->watcher.wrote)
+		return;
+	for (unsigned int i = 0; i < driver_size(&relay->driver); i++)
+		if (driver_token(&relay->driver, i, &token))
+			tell(relay, token_extents(token), UINT32_MAX);
+	relay->watcher.settle(relay->watcher.context);
 }

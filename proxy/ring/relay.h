@@ -45,12 +45,13 @@
  *
  * Threads: one at a time, the one that may touch guest memory; relay_init() reads
  * the guest's ring too. Memory: of the order of 100 bytes a descriptor of the
- * ring, taken by relay_init() only.
+ * ring and extents.h's pool, taken by relay_init() only.
  */
 #pragma once
 
 #include "ring/device.h"
 #include "ring/driver.h"
+#include "ring/extents.h"
 #include "ring/inflight.h"
 
 struct relay_config {
@@ -72,6 +73,18 @@ struct relay_config {
 	 */
 	void *record;
 	unsigned int record_num;
+};
+
+/*
+ * Who is told what was written, for a dirty log. The ranges of a completed chain
+ * come in order, each `len` bytes a device may write, of which it says it wrote
+ * `written`; settle() ends a batch: after the back-end's bytes are in memory, before
+ * the guest can see the completions.
+ */
+struct relay_watcher {
+	void (*wrote)(void *context, uint64_t gpa, uint32_t len, uint32_t written);
+	void (*settle)(void *context);
+	void *context;
 };
 
 struct relay_counters {
@@ -98,6 +111,8 @@ struct relay {
 	struct ring_memory memory;
 	struct ring_chain chain;
 	struct inflight inflight;
+	struct extents extents;
+	struct relay_watcher watcher; /* wrote NULL: none */
 	struct relay_counters counters;
 };
 
@@ -164,3 +179,15 @@ uint32_t relay_leave(struct relay *relay);
 /* The same guest memory, mapped elsewhere from now on. */
 void relay_move(struct relay *relay, const struct ring_areas *guest,
 		const struct ring_memory *memory);
+
+/*
+ * From now on, and for what is in flight already; NULL: nobody. What was written
+ * before belongs to whoever asked before.
+ */
+void relay_watch(struct relay *relay, const struct relay_watcher *watcher);
+
+/*
+ * Tells the watcher of everything in flight, as if it were written whole: the ring
+ * stops, or its back-end is lost, with chains it may have worked on.
+ */
+void relay_tell_in_flight(struct relay *relay);

@@ -80,8 +80,10 @@ static void run_detach(struct data *data, unsigned int index, struct command *co
 {
 	struct data_ring *ring = &data->rings[command->queue];
 
-	if (ring->attached)
+	if (ring->attached) {
+		data_ring_mark_in_flight(ring);
 		data_thread_take_out(&data->list[index], ring);
+	}
 	if (data->watches[command->queue].on)
 		data->list[index].watched--;
 	data->watches[command->queue].on = false;
@@ -176,9 +178,12 @@ static void run_stop(struct data *data, unsigned int index, struct command *comm
 {
 	struct thread *thread = &data->list[index];
 
-	while (thread->attached)
-		data_thread_take_out(thread, thread->rings[0]);
+	/* First: a log that vanished ends the command where it is touched. */
 	thread->stopping = true;
+	while (thread->attached) {
+		data_ring_mark_in_flight(thread->rings[0]);
+		data_thread_take_out(thread, thread->rings[0]);
+	}
 }
 
 static void stop_thread(struct thread *thread)

@@ -36,11 +36,13 @@ struct data_events {
 	void (*fault)(void *context, unsigned int queue, bool guest, const char *text);
 };
 
-/* Where what is written to a guest's ring is marked dirty. */
+/* Where what is written to guest memory is marked dirty. */
 struct data_log {
 	uint8_t *at; /* NULL: nothing is marked */
 	uint64_t size;
-	struct map_range areas[2]; /* what a device writes of a ring */
+	struct map_range areas[2]; /* what a device writes of a ring; of size 0: nothing */
+	bool buffers;              /* the back-end does not mark what it writes: we do */
+	bool used_len;             /* of a chain what it says it wrote, not all it may write */
 };
 
 struct data_attach {
@@ -57,6 +59,7 @@ struct data_counters {
 	uint64_t calls;   /* raised towards the guest */
 	uint64_t relayed; /* chains completed to the guest */
 	uint64_t bytes_written;
+	uint64_t pages_marked; /* that were not marked yet */
 	unsigned int inflight;
 };
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "shell/data_ring.h"
 
-#include "logging/bitmap.h"
 #include "shell/fds.h"
 
 #include <errno.h>
@@ -46,6 +45,46 @@ static int find_areas(const struct data_ring *ring, const struct map *map, struc
 	    (unsigned long long)ring->device);
 }
 
+static void wrote(void *context, uint64_t gpa, uint32_t len, uint32_t written)
+{
+	struct data_ring *ring = context;
+
+	bitmap_gather(&ring->burst, gpa, ring->log.used_len ? written : len);
+}
+
+static void settle(void *context)
+{
+	struct data_ring *ring = context;
+
+	bitmap_settle(&ring->burst);
+}
+
+/*
+ * The guest's ring is written by us, so nobody else marks it. The areas are a few
+ * pages: marked whole, after what was written there and before the call, as the
+ * log's reader wants it.
+ */
+static void mark_ring(struct data_ring *ring)
+{
+	for (unsigned int i = 0; ring->log.at && i < 2; i++)
+		bitmap_gather(&ring->burst, ring->log.areas[i].gpa, ring->log.areas[i].size);
+	bitmap_settle(&ring->burst);
+}
+
+/*
+ * What was written before the log was turned on is the migration's first pass's; what
+ * is written from the next round on is marked, the ring itself at once.
+ */
+static void set_log(struct data_ring *ring, const struct data_log *log)
+{
+	const struct relay_watcher watcher = {wrote, settle, ring};
+
+	ring->log = *log;
+	bitmap_aim(&ring->burst, log->at, log->size);
+	relay_watch(&ring->relay, log->at && log->buffers ? &watcher : NULL);
+	mark_ring(ring);
+}
+
 int data_ring_attach(struct data_ring *ring, const struct data_attach *attach,
 		     const struct map *map, struct diag *diag)
 {
@@ -59,7 +98,6 @@ int data_ring_attach(struct data_ring *ring, const struct data_attach *attach,
 	    .desc = attach->desc,
 	    .driver = attach->driver,
 	    .device = attach->device,
-	    .log = attach->log,
 	};
 	result = find_areas(ring, map, &config.guest, diag);
 	if (result)
@@ -68,6 +106,7 @@ int data_ring_attach(struct data_ring *ring, const struct data_attach *attach,
 	result = relay_init(&ring->relay, &config, diag);
 	if (result)
 		return result;
+	set_log(ring, &attach->log); /* may be gone: nothing but the relay is held yet */
 	ring->guest_kick = fds_copy(attach->guest_kick);
 	ring->guest_call = fds_copy(attach->guest_call);
 	ring->back_kick = fds_copy(attach->back_kick);
@@ -86,19 +125,6 @@ void data_ring_detach(struct data_ring *ring)
 	ring->attached = false;
 }
 
-/*
- * The guest's ring is written by us, so nobody else marks it. The areas are a few
- * pages: marked whole, after what was written there and before the call, as the
- * log's reader wants it.
- */
-static void mark_ring(const struct data_ring *ring)
-{
-	const struct data_log *log = &ring->log;
-
-	for (unsigned int i = 0; log->at && i < 2; i++)
-		bitmap_mark(log->at, log->size, log->areas[i].gpa, log->areas[i].size);
-}
-
 /* The control thread reads these while we count. */
 static void publish_counts(struct data_ring *ring)
 {
@@ -108,6 +134,7 @@ static void publish_counts(struct data_ring *ring)
 	__atomic_store_n(&ring->counts.calls, counters->calls, __ATOMIC_RELAXED);
 	__atomic_store_n(&ring->counts.relayed, counters->relayed, __ATOMIC_RELAXED);
 	__atomic_store_n(&ring->counts.bytes_written, counters->bytes_written, __ATOMIC_RELAXED);
+	__atomic_store_n(&ring->counts.pages_marked, ring->burst.marked, __ATOMIC_RELAXED);
 	__atomic_store_n(&ring->counts.inflight, relay_in_flight(&ring->relay), __ATOMIC_RELAXED);
 }
 
@@ -195,10 +222,12 @@ void data_ring_retarget(struct data_ring *ring, int guest_kick, int guest_call,
 	close_fd(&ring->guest_call);
 	ring->guest_kick = fds_copy(guest_kick);
 	ring->guest_call = fds_copy(guest_call);
-	ring->log = *log;
-	/* What was written before the log was turned on is the migration's first pass's; what
-	 * is written from the next round on is marked, this one's area at once. */
-	mark_ring(ring);
+	set_log(ring, log);
+}
+
+void data_ring_mark_in_flight(struct data_ring *ring)
+{
+	relay_tell_in_flight(&ring->relay);
 }
 
 void data_ring_count(const struct data_ring *ring, struct data_counters *counters)
@@ -207,5 +236,6 @@ void data_ring_count(const struct data_ring *ring, struct data_counters *counter
 	counters->calls = __atomic_load_n(&ring->counts.calls, __ATOMIC_RELAXED);
 	counters->relayed = __atomic_load_n(&ring->counts.relayed, __ATOMIC_RELAXED);
 	counters->bytes_written = __atomic_load_n(&ring->counts.bytes_written, __ATOMIC_RELAXED);
+	counters->pages_marked = __atomic_load_n(&ring->counts.pages_marked, __ATOMIC_RELAXED);
 	counters->inflight = __atomic_load_n(&ring->counts.inflight, __ATOMIC_RELAXED);
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "logging/bitmap.h"
 #include "shell/data.h"
 
 struct data_ring {
@@ -18,6 +19,7 @@ struct data_ring {
 	uint64_t desc, driver, device;                    /* user addresses of the guest's areas */
 	int guest_kick, guest_call, back_kick, back_call; /* -1: none */
 	struct data_log log;
+	struct bitmap_burst burst;
 	struct data_counters counts; /* stored here, loaded by the control thread */
 };
 
@@ -56,5 +58,11 @@ int data_ring_map(struct data_ring *ring, const struct map *map, struct diag *di
 
 void data_ring_retarget(struct data_ring *ring, int guest_kick, int guest_call,
 			const struct data_log *log);
+
+/*
+ * The ring is to be detached with chains in flight: what the back-end may have written
+ * of them is marked, for nobody will hear of it any more.
+ */
+void data_ring_mark_in_flight(struct data_ring *ring);
 
 void data_ring_count(const struct data_ring *ring, struct data_counters *counters);

@@ -84,6 +84,7 @@ static bool round_of(struct thread *thread, struct data_ring *ring)
 	int result = data_ring_work(ring, &diag);
 
 	if (result == DATA_RING_GUEST_FAULT || result == DATA_RING_BACK_FAULT) {
+		data_ring_mark_in_flight(ring);
 		data_thread_fault(thread, ring, result == DATA_RING_GUEST_FAULT, diag.text);
 		return false;
 	}
@@ -191,7 +192,8 @@ static void end_watch(struct thread *thread, unsigned int queue, const char *tex
  */
 static void guest_memory_gone(struct thread *thread)
 {
-	static const char text[] = "guest memory vanished (SIGBUS): its file was made shorter";
+	static const char text[] =
+	    "guest memory or the dirty log vanished (SIGBUS): the file was made shorter";
 	bool commanded_to = thread->running != NULL;
 
 	if (commanded_to) {

@@ -10,6 +10,7 @@
  * The guest has several batches under way, and the back-end completes in another
  * order than it was given, so that free lists and heads are as mixed as they get.
  */
+#include "logging/bitmap.h"
 #include "ring/relay.h"
 
 #include <stdio.h>
@@ -22,25 +23,30 @@
 #define TABLES  UINT64_C(0x100000000)
 #define ENTRIES 3u
 
+#define LOG_BYTES 32768u /* 1 GiB of guest memory */
+
 struct kind {
 	const char *name;
 	enum ring_format format;
 	unsigned int descriptors; /* of a chain, in its table if it has one */
 	bool indirect;
 	bool record;
+	bool log;
 };
 
 static const struct kind kinds[] = {
-    {"split, 1 descriptor", RING_SPLIT, 1, false, false},
-    {"split, 3 descriptors", RING_SPLIT, 3, false, false},
-    {"split, table of 3", RING_SPLIT, 3, true, false},
-    {"split, 3 descriptors, record", RING_SPLIT, 3, false, true},
-    {"split, table of 3, record", RING_SPLIT, 3, true, true},
-    {"packed, 1 descriptor", RING_PACKED, 1, false, false},
-    {"packed, 3 descriptors", RING_PACKED, 3, false, false},
-    {"packed, table of 3", RING_PACKED, 3, true, false},
-    {"packed, 3 descriptors, record", RING_PACKED, 3, false, true},
-    {"packed, table of 3, record", RING_PACKED, 3, true, true},
+    {"split, 1 descriptor", RING_SPLIT, 1, false, false, false},
+    {"split, 3 descriptors", RING_SPLIT, 3, false, false, false},
+    {"split, table of 3", RING_SPLIT, 3, true, false, false},
+    {"split, 3 descriptors, record", RING_SPLIT, 3, false, true, false},
+    {"split, table of 3, record", RING_SPLIT, 3, true, true, false},
+    {"packed, 1 descriptor", RING_PACKED, 1, false, false, false},
+    {"packed, 3 descriptors", RING_PACKED, 3, false, false, false},
+    {"packed, table of 3", RING_PACKED, 3, true, false, false},
+    {"packed, 3 descriptors, record", RING_PACKED, 3, false, true, false},
+    {"packed, table of 3, record", RING_PACKED, 3, true, true, false},
+    {"split, 3 descriptors, log", RING_SPLIT, 3, false, false, true},
+    {"packed, 3 descriptors, log", RING_PACKED, 3, false, false, true},
 };
 
 struct bench {
@@ -56,6 +62,7 @@ struct bench {
 	struct ring_chain held[DEPTH];
 	unsigned int held_count;
 	struct diag diag;
+	struct bitmap_burst burst;
 };
 
 static void fail(struct bench *bench, const char *what, int result)
@@ -151,6 +158,16 @@ static uint64_t now(void)
 	return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
+static void wrote(void *context, uint64_t gpa, uint32_t len, uint32_t written)
+{
+	bitmap_gather(context, gpa, len);
+}
+
+static void settle(void *context)
+{
+	bitmap_settle(context);
+}
+
 static void start(struct bench *bench, const struct kind *kind)
 {
 	*bench = (struct bench){.kind = kind};
@@ -173,6 +190,12 @@ static void start(struct bench *bench, const struct kind *kind)
 	     driver_init(&bench->guest, kind->format, &bench->config.guest, NUM, true,
 			 bench->config.base, &bench->diag));
 	fail(bench, "relay", relay_init(&bench->relay, &bench->config, &bench->diag));
+	if (kind->log) {
+		const struct relay_watcher watcher = {wrote, settle, &bench->burst};
+
+		bitmap_aim(&bench->burst, area(LOG_BYTES), LOG_BYTES);
+		relay_watch(&bench->relay, &watcher);
+	}
 	fail(bench, "back-end",
 	     device_init(&bench->backend, kind->format, &bench->config.shadow, NUM, true,
 			 kind->indirect, bench->config.base, &bench->diag));
@@ -192,6 +215,7 @@ static void stop(struct bench *bench)
 	}
 	free(bench->config.record);
 	free(bench->tables);
+	free(bench->burst.words);
 }
 
 /* One round of all three; returns the nanoseconds of the relay's part. */
@@ -257,6 +281,30 @@ static void measure(const struct kind *kind, double seconds)
 	stop(&bench);
 }
 
+/* Marks pages of a log in no order, in batches; the log is clear, or it is full already. */
+static void measure_marks(const char *name, bool set, double seconds)
+{
+	struct bitmap_burst burst = {.words = NULL};
+	uint8_t *log = area(LOG_BYTES);
+	uint64_t spent = 0, pages = 0, page = 0, begin;
+
+	bitmap_aim(&burst, log, LOG_BYTES);
+	while ((double)spent < seconds * 1e9) {
+		memset(log, set ? 0xff : 0, LOG_BYTES);
+		begin = now();
+		for (unsigned int i = 0; i < LOG_BYTES * 8; i++) {
+			page = (page + 40503) % (LOG_BYTES * 8);
+			bitmap_gather(&burst, page * 4096, 512);
+			if (i % BATCH == BATCH - 1)
+				bitmap_settle(&burst);
+		}
+		spent += now() - begin;
+		pages += LOG_BYTES * 8;
+	}
+	printf("%-31s %6.1f ns a page\n", name, (double)spent / (double)pages);
+	free(log);
+}
+
 int main(int argc, char **argv)
 {
 	double seconds = argc > 1 ? strtod(argv[1], NULL) : 1;
@@ -265,5 +313,7 @@ int main(int argc, char **argv)
 	       NUM, BATCH, DEPTH);
 	for (unsigned int i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		measure(&kinds[i], seconds);
+	measure_marks("dirty log, pages marked already", true, seconds);
+	measure_marks("dirty log, new pages", false, seconds);
 	return 0;
 }
