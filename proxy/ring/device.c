@@ -95,6 +95,13 @@ bool device_kicks(struct device *device, bool wanted)
 	return packed_device_kicks(&device->packed, wanted);
 }
 
+int device_recall(struct device *device, struct diag *diag)
+{
+	if (device->format == RING_SPLIT)
+		return split_device_recall(&device->split, diag);
+	return packed_device_recall(&device->packed, diag);
+}
+
 void device_next_used(const struct device *device, size_t *offset, size_t *size)
 {
 	if (device->format == RING_SPLIT) {

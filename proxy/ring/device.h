@@ -36,6 +36,8 @@ bool device_call_wanted(struct device *device);
 bool device_waiting(const struct device *device);
 bool device_kicks(struct device *device, bool wanted);
 
+int device_recall(struct device *device, struct diag *diag);
+
 /*
  * Where the next push() writes, as an offset into the area that holds used
  * entries (split: the device area, packed: the descriptor area), and its size.

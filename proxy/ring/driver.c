@@ -94,6 +94,18 @@ bool driver_calls(struct driver *driver, bool wanted)
 	return packed_driver_calls(&driver->packed, wanted);
 }
 
+bool driver_busy(const struct driver *driver)
+{
+	return driver->format == RING_SPLIT && split_driver_busy(&driver->split);
+}
+
+int driver_recall(struct driver *driver, uint32_t base, struct diag *diag)
+{
+	if (driver->format == RING_SPLIT)
+		return split_driver_recall(&driver->split, base, diag);
+	return packed_driver_recall(&driver->packed, base, diag);
+}
+
 unsigned int driver_chains(const struct driver *driver)
 {
 	return driver->format == RING_SPLIT ? driver->split.chains : driver->packed.chains;

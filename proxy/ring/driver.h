@@ -37,6 +37,10 @@ int driver_take(struct driver *driver, struct ring_done *done, struct diag *diag
 int driver_collect(struct driver *driver, struct ring_done *done, struct diag *diag);
 bool driver_calls(struct driver *driver, bool wanted);
 
+/* False for a packed ring: there a device says nothing of what it reads. */
+bool driver_busy(const struct driver *driver);
+int driver_recall(struct driver *driver, uint32_t base, struct diag *diag);
+
 /* Chains added and not taken. */
 unsigned int driver_chains(const struct driver *driver);
 

@@ -237,3 +237,52 @@ bool packed_device_kicks(struct packed_device *device, bool wanted)
 	ring_fence();
 	return packed_device_waiting(device);
 }
+
+static struct ring_position position_before(struct ring_position at, unsigned int slots,
+					    uint16_t num)
+{
+	if (at.slot < slots) {
+		at.slot = (uint16_t)(at.slot + num);
+		at.wrap = !at.wrap;
+	}
+	at.slot = (uint16_t)(at.slot - slots);
+	return at;
+}
+
+/* A chain is what its NEXT flags make of it; its id is in the last descriptor. */
+static bool recall_chain(struct packed_device *device, struct ring_position *at)
+{
+	struct ring_packed_desc desc = {.flags = RING_DESC_NEXT};
+
+	while (device->taken > 0 && (desc.flags & RING_DESC_NEXT)) {
+		ring_copy(&desc, &device->desc[at->slot], sizeof(desc));
+		if (ring_flags_state(desc.flags) != ring_flags_available(at->wrap))
+			return false;
+		ring_position_move(at, 1, device->num);
+		device->taken--;
+	}
+	if ((desc.flags & RING_DESC_NEXT) || !device->given[desc.id])
+		return false;
+	device->given[desc.id] = 0;
+	return true;
+}
+
+/*
+ * The descriptors are still there: used ones are written from the used position on,
+ * and reach these slots only when their chains are pushed.
+ */
+int packed_device_recall(struct packed_device *device, struct diag *diag)
+{
+	unsigned int taken = device->taken;
+	struct ring_position begin = position_before(device->avail, taken, device->num);
+	struct ring_position at = begin;
+
+	while (device->taken > 0)
+		if (!recall_chain(device, &at))
+			return diag_set(diag, RING_BAD_HEAD,
+					"the %u slots before slot %u are not those of the chains "
+					"taken last and not used",
+					taken, device->avail.slot);
+	device->avail = begin;
+	return RING_OK;
+}

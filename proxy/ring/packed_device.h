@@ -68,3 +68,6 @@ bool packed_device_waiting(const struct packed_device *device);
 
 /* Asks for kicks or for none. True: something is there already, no kick may come for it. */
 bool packed_device_kicks(struct packed_device *device, bool wanted);
+
+/* As split_device_recall(): the slots before the avail position are those of the chains popped. */
+int packed_device_recall(struct packed_device *device, struct diag *diag);

@@ -298,3 +298,20 @@ bool packed_driver_calls(struct packed_driver *driver, bool wanted)
 	ring_fence();
 	return driver->batch || is_used(driver, &flags);
 }
+
+int packed_driver_recall(struct packed_driver *driver, uint32_t base, struct diag *diag)
+{
+	struct ring_position at = ring_position_unpack((uint16_t)base);
+	int read = at.slot - driver->used.slot + (at.wrap == driver->used.wrap ? 0 : driver->num);
+	unsigned int taken = driver->num - driver->free;
+
+	if (at.slot >= driver->num || read < 0 || (unsigned int)read > taken)
+		return diag_set(diag, RING_BAD_INDEX,
+				"base 0x%x, where used position 0x%x and %u slots in flight allow "
+				"no such",
+				base, ring_position_pack(driver->used), taken);
+	if (read > 0)
+		return RING_EMPTY;
+	driver->chains = 0;
+	return RING_OK;
+}

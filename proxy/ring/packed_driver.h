@@ -78,3 +78,6 @@ int packed_driver_collect(struct packed_driver *driver, struct ring_done *done, 
 
 /* Asks for calls or for none. True: something is there already, no call may come for it. */
 bool packed_driver_calls(struct packed_driver *driver, bool wanted);
+
+/* As split_driver_recall(); of `base` the low half counts, the position of reading. */
+int packed_driver_recall(struct packed_driver *driver, uint32_t base, struct diag *diag);

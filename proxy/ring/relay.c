@@ -8,6 +8,8 @@
 #define BUFFERS_MIN 1024u
 
 /* What a chain's completion brings back: all there is to know about it. */
+#define TOKEN_AGAIN (UINT64_C(1) << 47) /* resubmitted; an entry has 15 bits */
+
 static uint64_t token_pack(const struct ring_chain *chain, uint16_t entry, uint16_t extents)
 {
 	return (uint64_t)chain->id | (uint64_t)chain->slots << 16 | (uint64_t)entry << 32 |
@@ -21,7 +23,7 @@ static struct ring_chain token_chain(uint64_t token)
 
 static uint16_t token_entry(uint64_t token)
 {
-	return (uint16_t)(token >> 32);
+	return (uint16_t)(token >> 32) & (RING_SIZE_MAX - 1);
 }
 
 static uint16_t token_extents(uint64_t token)
@@ -76,7 +78,8 @@ static int init_device(struct relay *relay, const struct relay_config *config, b
 				     config->event_idx, config->indirect, base, diag);
 	if (!result && settle)
 		result = claim(relay, diag);
-	else if (!result && relay->recorded)
+	relay->left_over = relay->inflight.count;
+	if (!result && !settle && relay->recorded)
 		inflight_reset(&relay->inflight, used_at(relay));
 	return result;
 }
@@ -96,8 +99,9 @@ static int init(struct relay *relay, const struct relay_config *config, struct d
 	if (!result)
 		result = init_device(relay, config, settle, diag);
 	if (!result)
-		result = driver_init(&relay->driver, config->format, &config->shadow, config->num,
-				     config->event_idx, relay_shadow_base(config->format), diag);
+		result = driver_init(
+		    &relay->driver, config->format, &config->shadow, config->num, config->event_idx,
+		    config->format == RING_SPLIT ? config->shadow_base : RING_PACKED_BASE, diag);
 	if (!result)
 		result = extents_init(&relay->extents, config->num, capacity, diag);
 	if (result)
@@ -168,10 +172,9 @@ static int make_room(struct relay *relay, uint16_t *extents)
 	return extents_keep(&relay->extents, &relay->chain, extents);
 }
 
-static void hand_on(struct relay *relay, uint16_t entry, uint16_t extents)
+static void hand_on(struct relay *relay, uint64_t token)
 {
-	int result = driver_add_chain(&relay->driver, &relay->chain,
-				      token_pack(&relay->chain, entry, extents));
+	int result = driver_add_chain(&relay->driver, &relay->chain, token);
 
 	assert(result == RING_OK);
 	(void)result;
@@ -188,7 +191,7 @@ static int pull_again(struct relay *relay, struct diag *diag)
 		result = make_room(relay, &extents);
 	if (result)
 		return result;
-	hand_on(relay, order->entry, extents);
+	hand_on(relay, token_pack(&relay->chain, order->entry, extents) | TOKEN_AGAIN);
 	relay->again++;
 	relay->counters.resubmitted++;
 	return RING_OK;
@@ -202,6 +205,7 @@ static int pull_again(struct relay *relay, struct diag *diag)
 static int pull_new(struct relay *relay, struct diag *diag)
 {
 	struct ring_chain *chain = &relay->chain;
+	uint16_t entry = 0;
 	int result = device_peek(&relay->device, &relay->memory, chain, diag);
 	uint16_t extents;
 
@@ -210,7 +214,9 @@ static int pull_new(struct relay *relay, struct diag *diag)
 	result = make_room(relay, &extents);
 	if (result)
 		return result;
-	hand_on(relay, relay->recorded ? inflight_fetch(&relay->inflight, chain) : 0, extents);
+	if (relay->recorded)
+		entry = inflight_fetch(&relay->inflight, chain);
+	hand_on(relay, token_pack(chain, entry, extents));
 	device_accept(&relay->device, chain);
 	return RING_OK;
 }
@@ -279,6 +285,7 @@ static void give_back(struct relay *relay, const struct ring_done *done)
 	extents_drop(&relay->extents, extents);
 	if (relay->recorded)
 		inflight_complete(&relay->inflight, token_entry(done->token));
+	relay->left_over -= (done->token & TOKEN_AGAIN) != 0;
 	device_push(&relay->device, &chain, done->length);
 	relay->counters.bytes_written += done->length;
 }
@@ -365,6 +372,27 @@ void relay_hold(struct relay *relay, bool held)
 unsigned int relay_in_flight(const struct relay *relay)
 {
 	return driver_chains(&relay->driver) + relay->inflight.count - relay->again;
+}
+
+bool relay_busy(const struct relay *relay)
+{
+	return driver_busy(&relay->driver);
+}
+
+int relay_recall(struct relay *relay, uint32_t base, struct diag *diag)
+{
+	int result = blame("back-end ring", driver_recall(&relay->driver, base, diag), diag);
+
+	if (result)
+		return result;
+	if (relay->left_over && relay->device.format == RING_PACKED)
+		return diag_set(diag, RING_BAD_RECORD,
+				"inflight record: %u chains of an earlier process are in flight, "
+				"and their descriptors are in the record alone",
+				relay->left_over);
+	/* With those that were to be submitted again and had no room yet. */
+	relay->again = relay->inflight.count;
+	return blame("guest ring", device_recall(&relay->device, diag), diag);
 }
 
 uint32_t relay_base(const struct relay *relay)

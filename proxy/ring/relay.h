@@ -38,6 +38,10 @@
  * relay_leave() says where the back-end goes on in the guest's ring; it has to be
  * kicked once, the guest called once.
  *
+ * Leaving a ring that is filled in advance, at which the back-end holds buffers it
+ * may never take: relay_hold(true), go on while relay_busy(), stop the back-end, go
+ * on until relay_recall() is RING_OK, then relay_leave().
+ *
  * With a record, `resubmit` may always be set but after a reset of the device, when
  * the guest has forgotten its requests too: a relay that left has emptied it.
  * A lost back-end with a record: relay_deinit(), then relay_init() with `resubmit`
@@ -63,8 +67,9 @@ struct relay_config {
 	bool notify_on_empty; /* VIRTIO_F_NOTIFY_ON_EMPTY, with the guest */
 	bool resubmit;        /* take up what the record says; else it is written afresh */
 	uint32_t base;        /* of the guest's ring, as SET_VRING_BASE; see `record` */
+	uint16_t shadow_base; /* of ours, if it is split; a packed one starts afresh */
 	struct ring_areas guest;
-	struct ring_areas shadow; /* ours; the back-end starts there at relay_shadow_base() */
+	struct ring_areas shadow; /* ours */
 	struct ring_memory memory;
 	/*
 	 * The inflight record of this queue, inflight_bytes(format, record_num) of it,
@@ -105,7 +110,8 @@ struct relay {
 	bool quiet;   /* notifications are turned off */
 	bool notify_on_empty;
 	bool recorded;
-	unsigned int again; /* of inflight.order: submitted */
+	unsigned int again;     /* of inflight.order: submitted */
+	unsigned int left_over; /* of inflight.order: not given back */
 	struct device device;
 	struct driver driver;
 	struct ring_memory memory;
@@ -121,7 +127,7 @@ int relay_init(struct relay *relay, const struct relay_config *config, struct di
 /* Frees the private memory; touches neither ring nor the record. Safe twice. */
 void relay_deinit(struct relay *relay);
 
-/* SET_VRING_BASE for the back-end. */
+/* SET_VRING_BASE for the back-end, with a `shadow_base` of 0. */
 static inline uint32_t relay_shadow_base(enum ring_format format)
 {
 	return format == RING_SPLIT ? 0 : RING_PACKED_BASE;
@@ -164,6 +170,33 @@ void relay_hold(struct relay *relay, bool held);
 
 /* Chains taken from the guest, by us or whom we follow, and not given back. */
 unsigned int relay_in_flight(const struct relay *relay);
+
+/*
+ * Held: whether the back-end is seen to be at work on chains, so that it is too
+ * early to stop it. Where nothing can be seen, false.
+ */
+bool relay_busy(const struct relay *relay);
+
+/*
+ * Held, and the back-end has stopped its ring with `base` as its answer to
+ * GET_VRING_BASE, which says how far it has read. What it has read completes; what
+ * it has not is handed back: the guest made it available, and in its ring it still
+ * is, from where we go back to.
+ *
+ * RING_OK: relay_in_flight() is 0, only relay_leave() may follow. RING_EMPTY: call
+ * relay_complete(), then again. A fault of the back-end: it can not stand at `base`.
+ * A fault of the guest: the chains in flight are not the last of its ring. That may
+ * also be the back-end's doing, which used chains that it says it has not read. Or
+ * an earlier process died with chains completed out of order, and older ones it
+ * left are among the untaken: only the record knows them, and a relay that starts
+ * anew from it is all that can be done. Of a packed ring, where a dead process may
+ * have written over descriptors, that holds for any it left (RING_BAD_RECORD).
+ *
+ * No store is made: dead before relay_leave() has emptied the record, all of them
+ * are in flight and taken up by the next process; dead after, the used index, which
+ * no record overrides any more, is where the guest's ring goes on.
+ */
+int relay_recall(struct relay *relay, uint32_t base, struct diag *diag);
 
 /* Where the guest's ring goes on: GET_VRING_BASE's answer when relay_in_flight() is 0. */
 uint32_t relay_base(const struct relay *relay);

@@ -272,3 +272,28 @@ bool split_device_kicks(struct split_device *device, bool wanted)
 	ring_fence();
 	return split_device_waiting(device);
 }
+
+/*
+ * The entries are still there: each of `chains` heads takes a descriptor of the
+ * driver's, so it can not have gone round to them.
+ */
+int split_device_recall(struct split_device *device, struct diag *diag)
+{
+	uint16_t end = device->avail_idx, at = (uint16_t)(end - device->chains);
+
+	device->avail_idx = at;
+	for (; at != end; at++) {
+		uint16_t head =
+		    __atomic_load_n(&device->avail->ring[at & device->mask], __ATOMIC_RELAXED);
+
+		if (head > device->mask || !device->given[head])
+			return diag_set(diag, RING_BAD_HEAD,
+					"avail index %u has head %u, which is not among the %u "
+					"taken last and not used",
+					at, head, device->chains);
+		device->given[head] = 0;
+	}
+	device->seen_idx = device->avail_idx;
+	device->chains = 0;
+	return RING_OK;
+}

@@ -71,3 +71,11 @@ bool split_device_waiting(const struct split_device *device);
 
 /* Asks for kicks or for none. True: something is there already, no kick may come for it. */
 bool split_device_kicks(struct split_device *device, bool wanted);
+
+/*
+ * Gives up all that was popped and not pushed: whoever goes on at avail_idx finds
+ * it there again. That is so if the last avail entries that were taken are those of
+ * just these heads, which is looked up in the ring; RING_BAD_HEAD: they are not, and
+ * nothing but deinit() may follow. Writes nothing.
+ */
+int split_device_recall(struct split_device *device, struct diag *diag);

@@ -14,7 +14,7 @@ static uint16_t *used_event(struct split_driver *driver)
 	return &driver->avail->ring[size_of(driver)];
 }
 
-static uint16_t *avail_event(struct split_driver *driver)
+static uint16_t *avail_event(const struct split_driver *driver)
 {
 	return (uint16_t *)&driver->used->ring[size_of(driver)];
 }
@@ -47,6 +47,9 @@ int split_driver_init(struct split_driver *driver, const struct ring_areas *area
 	};
 	__atomic_store_n(&driver->avail->idx, base, __ATOMIC_RELAXED);
 	__atomic_store_n(&driver->used->idx, base, __ATOMIC_RELAXED);
+	/* A device that has said nothing yet wants to be kicked, and has read nothing. */
+	if (event_idx)
+		__atomic_store_n(avail_event(driver), base, __ATOMIC_RELAXED);
 	split_driver_calls(driver, true);
 	return 0;
 }
@@ -312,4 +315,32 @@ bool split_driver_calls(struct split_driver *driver, bool wanted)
 		return false;
 	ring_fence();
 	return __atomic_load_n(&driver->used->idx, __ATOMIC_ACQUIRE) != driver->used_idx;
+}
+
+/* A wish that lies behind, or further on than what was added, is an old one. */
+bool split_driver_busy(const struct split_driver *driver)
+{
+	unsigned int read;
+
+	if (!driver->event_idx)
+		return false;
+	read =
+	    (uint16_t)(__atomic_load_n(avail_event(driver), __ATOMIC_ACQUIRE) - driver->used_idx);
+	return read > 0 && read <= driver->chains;
+}
+
+int split_driver_recall(struct split_driver *driver, uint32_t base, struct diag *diag)
+{
+	unsigned int read = (uint16_t)(base - driver->used_idx);
+
+	if (base > UINT16_MAX || read > driver->chains)
+		return diag_set(diag, RING_BAD_INDEX,
+				"base %u, where used index %u and %u chains in flight allow up to "
+				"%u",
+				base, driver->used_idx, driver->chains,
+				(uint16_t)(driver->used_idx + driver->chains));
+	if (read > 0)
+		return RING_EMPTY;
+	driver->chains = 0;
+	return RING_OK;
 }

@@ -87,3 +87,18 @@ int split_driver_collect(struct split_driver *driver, struct ring_done *done, st
 
 /* Asks for calls or for none. True: something is there already, no call may come for it. */
 bool split_driver_calls(struct split_driver *driver, bool wanted);
+
+/*
+ * Whether the device is seen to have read chains that it has not used: with the
+ * event index it says how far it has read, if only when it asks for kicks. False
+ * means nothing.
+ */
+bool split_driver_busy(const struct split_driver *driver);
+
+/*
+ * The device has stopped, and says in `base` how far it has read, as GET_VRING_BASE
+ * has it. RING_OK: all it read was taken, and what it never read is not in flight
+ * any more; only deinit() may follow. RING_EMPTY: something it read is still to be
+ * taken. RING_BAD_INDEX: it can not be there.
+ */
+int split_driver_recall(struct split_driver *driver, uint32_t base, struct diag *diag);

@@ -8,7 +8,8 @@
  * length that the back-end's last completion of it had; the back-end is never given
  * a request that the guest does not wait for, nor one out of order; with IN_ORDER
  * the guest gets them in order; and if everybody sleeps, the guest waits for
- * nothing.
+ * nothing. A ring that is filled in advance is left with most of its chains untaken
+ * by the back-end, which says how far it has read and completes that.
  *
  * A run is many worlds, each with a seed of its own, which a failure prints:
  * --seed with that number starts with that world.
@@ -30,20 +31,23 @@ enum path {
 	PATH_DIRECT,   /* the back-end is on the guest's ring */
 	PATH_ENTERING, /* it still is, takes nothing new, and finishes */
 	PATH_SHADOW,
-	PATH_LEAVING, /* the relay takes nothing new, and finishes */
+	PATH_LEAVING,   /* the relay takes nothing new, and finishes */
+	PATH_RECALLING, /* the back-end has stopped, and finishes what it has read */
 };
 
 static struct world world;
 static struct relay relay;
 static enum path path;
-static uint32_t base;     /* where the ring went on when the relay came in */
-static bool relay_sleeps; /* and has not been notified */
-static bool relay_woken;  /* the back-end called */
-static unsigned int down; /* the daemon is dead, for so many steps of the guest */
+static uint32_t base;       /* where the ring went on when the relay came in */
+static uint32_t read_up_to; /* as the back-end said when it stopped */
+static bool relay_sleeps;   /* and has not been notified */
+static bool relay_woken;    /* the back-end called */
+static unsigned int down;   /* the daemon is dead, for so many steps of the guest */
 static uint64_t world_seed;
 static unsigned long step, world_step;
 static struct {
 	unsigned long worlds, entered, left, deaths, lost_backends, clamped, resubmitted;
+	unsigned long recalled, kept;
 	uint64_t requests;
 } seen;
 
@@ -68,12 +72,12 @@ void world_fail(const struct world *w, const char *format, ...)
 	vfprintf(stderr, format, args);
 	va_end(args);
 	fprintf(stderr,
-		"\n  %s ring of %u, record of %u%s%s%s%s%s, path %d, %llu added, %llu done\n",
+		"\n  %s ring of %u, record of %u%s%s%s%s%s%s, path %d, %llu added, %llu done\n",
 		kind->format == RING_SPLIT ? "split" : "packed", kind->num, kind->record_num,
 		kind->event_idx ? ", event index" : "", kind->indirect ? ", indirect" : "",
 		kind->in_order ? ", in order" : "", kind->batches ? ", batches" : "",
-		kind->careless ? ", careless" : "", path, (unsigned long long)w->added,
-		(unsigned long long)w->done);
+		kind->careless ? ", careless" : "", kind->filled ? ", filled" : "", path,
+		(unsigned long long)w->added, (unsigned long long)w->done);
 	exit(1);
 }
 
@@ -94,6 +98,7 @@ static void notify_all(void)
 static void relay_starts(void)
 {
 	const struct world_kind *kind = &world.kind;
+	uint16_t shadow_base = (uint16_t)world_pick(&world, 65536);
 	struct relay_config config = {
 	    .format = kind->format,
 	    .num = kind->num,
@@ -102,6 +107,7 @@ static void relay_starts(void)
 	    .in_order = kind->in_order,
 	    .resubmit = true,
 	    .base = base,
+	    .shadow_base = shadow_base,
 	    .guest = world.guest_areas,
 	    .shadow = world.shadow_areas,
 	    .memory = world.memory,
@@ -117,7 +123,10 @@ static void relay_starts(void)
 	if (result)
 		world_fail(&world, "relay_init: %s: %s", ring_outcome_name(result),
 			   world.diag.text);
-	world_backend_open(&world, &world.shadow_areas, relay_shadow_base(kind->format));
+	world_backend_open(&world, &world.shadow_areas,
+			   kind->format == RING_SPLIT ? shadow_base : RING_PACKED_BASE);
+	if (path == PATH_RECALLING)
+		path = PATH_LEAVING;
 	if (path == PATH_LEAVING)
 		relay_hold(&relay, true);
 	else
@@ -142,10 +151,15 @@ static void entering(void)
 	relay_starts();
 }
 
-static void leaving(void)
+static int checked(const char *what, int result)
 {
-	if (relay_in_flight(&relay))
-		return;
+	if (result >= RING_FAULTS || result < 0)
+		world_fail(&world, "%s: %s: %s", what, ring_outcome_name(result), world.diag.text);
+	return result;
+}
+
+static void leave(void)
+{
 	stores_left = world_once_in(&world, 6) ? 1 + world_pick(&world, 3) : 0;
 	base = relay_leave(&relay);
 	stores_left = 0;
@@ -156,6 +170,47 @@ static void leaving(void)
 	notify_all();
 }
 
+static void leaving(void)
+{
+	if (!world.kind.filled) {
+		if (!relay_in_flight(&relay))
+			leave();
+		return;
+	}
+	if (relay_busy(&relay))
+		return;
+	world.pops = false;
+	read_up_to = device_base(&world.backend);
+	path = PATH_RECALLING;
+}
+
+/*
+ * An earlier process may have died with chains completed out of order, and older
+ * ones that are still untaken: these only the record knows, and with it they stay.
+ */
+static void recalling(void)
+{
+	unsigned int untaken = relay_in_flight(&relay) - world.held_count;
+	bool left_over = relay.left_over > 0;
+	int result = relay_recall(&relay, read_up_to, &world.diag);
+
+	relay_sleeps = false; /* a stopped back-end calls nobody */
+	if ((result == RING_BAD_HEAD || result == RING_BAD_RECORD) && left_over) {
+		seen.kept++;
+		count_relay();
+		path = PATH_SHADOW;
+		relay_starts();
+		return;
+	}
+	if (checked("relay_recall", result) != RING_OK)
+		return;
+	if (relay_in_flight(&relay) || world.held_count)
+		world_fail(&world, "recalled with %u in flight and %u at the back-end",
+			   relay_in_flight(&relay), world.held_count);
+	seen.recalled += untaken;
+	leave();
+}
+
 static void relay_calls(void)
 {
 	if (relay.kick)
@@ -164,13 +219,6 @@ static void relay_calls(void)
 		world.call = true;
 	relay.kick = false;
 	relay.call = false;
-}
-
-static int checked(const char *what, int result)
-{
-	if (result >= RING_FAULTS || result < 0)
-		world_fail(&world, "%s: %s: %s", what, ring_outcome_name(result), world.diag.text);
-	return result;
 }
 
 static unsigned int budget(void)
@@ -193,7 +241,7 @@ static void relay_works(void)
 
 static bool in_between(void)
 {
-	return !down && (path == PATH_SHADOW || path == PATH_LEAVING);
+	return !down && path >= PATH_SHADOW;
 }
 
 static void relay_step(void)
@@ -297,6 +345,8 @@ static void one_step(void)
 		entering();
 	else if (path == PATH_LEAVING)
 		leaving();
+	else if (path == PATH_RECALLING)
+		recalling();
 }
 
 /* All asleep and none notified: then the guest must wait for nothing. */
@@ -305,7 +355,7 @@ static void check_wake_ups(void)
 	if (!world.guest_sleeps || world.call || driver_chains(&world.guest) == 0)
 		return;
 	if (world.held_count || !world.backend_sleeps || world.kick || path == PATH_ENTERING ||
-	    down)
+	    path == PATH_RECALLING || down)
 		return;
 	if (in_between() && (!relay_sleeps || relay_woken || world.kicked))
 		return;
@@ -333,6 +383,7 @@ static struct world_kind random_kind(void)
 	kind.in_order = world_once_in(&world, 3);
 	kind.batches = kind.in_order && world_once_in(&world, 2);
 	kind.careless = world_once_in(&world, 4);
+	kind.filled = world_once_in(&world, 3);
 	return kind;
 }
 
@@ -394,8 +445,10 @@ int main(int argc, char **argv)
 	for (; step < steps; world_seed++)
 		one_world();
 	printf("%lu steps, %lu worlds, %llu requests; the relay came in %lu times, left %lu, "
-	       "died %lu and lost %lu back-ends, resubmitted %lu, cut %lu lengths\n",
+	       "died %lu and lost %lu back-ends, resubmitted %lu, cut %lu lengths, handed back %lu "
+	       "untaken, kept %lu times\n",
 	       step, seen.worlds, (unsigned long long)seen.requests, seen.entered, seen.left,
-	       seen.deaths, seen.lost_backends, seen.resubmitted, seen.clamped);
+	       seen.deaths, seen.lost_backends, seen.resubmitted, seen.clamped, seen.recalled,
+	       seen.kept);
 	return 0;
 }

@@ -303,17 +303,17 @@ static void backend_completes(struct world *world)
 void world_backend_step(struct world *world)
 {
 	bool awake = !world->backend_sleeps || world->kick;
+	bool takes = awake && world->pops && (!world->kind.filled || world_once_in(world, 4));
 	struct ring_chain chain = {.buffers = world->list, .capacity = 64};
-	int result = RING_EMPTY;
+	int result = world->kind.filled ? RING_OK : RING_EMPTY;
 
 	if (awake)
 		world->kick = false;
 	world->backend_sleeps = false;
-	while (awake && world->pops &&
-	       (result = device_pop(&world->backend, &world->memory, &chain, &world->diag)) ==
-		   RING_OK) {
+	while (takes && (result = device_pop(&world->backend, &world->memory, &chain,
+					     &world->diag)) == RING_OK) {
 		backend_pops(world, &chain);
-		if (world_once_in(world, 6))
+		if (world_once_in(world, world->kind.filled ? 2 : 6))
 			break;
 	}
 	if (result > RING_EMPTY)

@@ -23,6 +23,7 @@ struct world_kind {
 	bool event_idx, indirect, in_order;
 	bool careless; /* the back-end says that it wrote more than there is room for */
 	bool batches;  /* in_order: it writes one used entry for several chains */
+	bool filled;   /* it takes a chain only now and then: most lie there untaken */
 };
 
 /* A request of the guest. */
