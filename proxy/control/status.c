@@ -186,11 +186,18 @@ json_t *status_queues(const struct view *view)
 	return object;
 }
 
+/* Rings on the move, and of the last move those that could not leave. */
+static void put_moves(json_t **object, const struct session *session)
+{
+	value_put(object, "moving", json_integer(session ? session->holding : 0));
+	value_put(object, "stayed", json_integer(session ? session->stayed : 0));
+}
+
 json_t *status_path(const struct view *view)
 {
 	json_t *object = json_object();
 
-	value_put(&object, "moving", json_integer(view->session ? view->session->holding : 0));
+	put_moves(&object, view->session);
 	return object;
 }
 
@@ -280,7 +287,7 @@ json_t *status_summary(const struct view *view)
 	value_put(&object, "replays", value_number(view->replays));
 	value_put(&object, "last_outage_us", value_number(view->last_outage_us));
 	value_put(&object, "messages", messages_of(view->counts));
-	value_put(&object, "moving", json_integer(view->session ? view->session->holding : 0));
+	put_moves(&object, view->session);
 	value_put(&object, "queues", queues_of(view, queue_summary));
 	value_put(&object, "log", log_summary(view->session));
 	value_put(&object, "postcopy", postcopy_summary(view->session));

@@ -11,7 +11,7 @@ static const struct sm_state states[] = {
     [PATH_DIRECT] = {"direct", SM_TO(PATH_STOPPED) | SM_TO(PATH_QUIETING)},
     [PATH_SHADOW] = {"shadow", SM_TO(PATH_STOPPED) | SM_TO(PATH_DRAINING)},
     [PATH_DRAINING] = {"draining", SM_TO(PATH_STOPPED) | SM_TO(PATH_LEAVING)},
-    [PATH_QUIETING] = {"quieting", SM_TO(PATH_STOPPED) | SM_TO(PATH_LEAVING)},
+    [PATH_QUIETING] = {"quieting", SM_TO(PATH_STOPPED) | SM_TO(PATH_LEAVING) | SM_TO(PATH_DIRECT)},
     /* From LEAVING a ring is stopped for a moment, whatever it becomes. */
     [PATH_LEAVING] = {"leaving", SM_TO(PATH_STOPPED)},
 };
@@ -202,12 +202,6 @@ void session_drained(struct session *session, unsigned int index, uint32_t base)
 	leave(session, index);
 }
 
-void session_quiet(struct session *session, unsigned int index)
-{
-	if (session->queues[index].path.state == PATH_QUIETING)
-		leave(session, index);
-}
-
 void session_ring_fault(struct session *session, unsigned int index, bool guest, const char *text)
 {
 	struct crossing crossing = {.from = guest ? PORT_FRONT_MAIN : PORT_BACK_MAIN};
@@ -215,16 +209,42 @@ void session_ring_fault(struct session *session, unsigned int index, bool guest,
 	stage_refuse(session, &crossing, "ring %u: %s", index, text);
 }
 
-static void tell_moved(struct session *session, unsigned int index)
+static void tell(struct session *session, const char *event, unsigned int index)
 {
 	struct queue_state *queue = &session->queues[index];
 	uint64_t pause = (session->now_ns - queue->move_began_ns) / 1000;
 
-	queue->moves++;
 	if (pause > queue->longest_pause_us)
 		queue->longest_pause_us = pause;
-	stage_event(session, "QUEUE_MOVED", "{\"queue\":%u,\"path\":\"%s\",\"pause_us\":%llu}",
-		    index, sm_name(&queue->path), (unsigned long long)pause);
+	stage_event(session, event, "{\"queue\":%u,\"path\":\"%s\",\"pause_us\":%llu}", index,
+		    sm_name(&queue->path), (unsigned long long)pause);
+}
+
+/* The back-end goes on where it is, with what the guest has asked for meanwhile. */
+static void stay(struct session *session, unsigned int index)
+{
+	struct queue_state *queue = &session->queues[index];
+
+	sm_move(&queue->path, PATH_DIRECT);
+	session->holding--;
+	session->stayed++;
+	ask_fd(session, WIRE_SET_VRING_KICK, index, queue->has_kick, SESSION_FD_GUEST_KICK);
+	ring_effect(session, EFFECT_NUDGE, index);
+	stage_log(session, LEVEL_WARN,
+		  "ring %u stays direct: the back-end still had requests of it in flight after "
+		  "%u ms: ask again, or it moves when the guest starts it next",
+		  index, SESSION_QUIET_MS);
+	tell(session, "QUEUE_STAYED", index);
+}
+
+void session_quiet(struct session *session, unsigned int index, bool quiet)
+{
+	if (session->queues[index].path.state != PATH_QUIETING)
+		return; /* a reset overtook it */
+	if (quiet)
+		leave(session, index);
+	else
+		stay(session, index);
 }
 
 /* The ring is stopped at the back-end: what it was stopped for happens now. */
@@ -250,8 +270,10 @@ static void left(struct session *session, unsigned int index)
 		ring_effect(session, EFFECT_NUDGE, index);
 		break;
 	}
-	if (queue->goal != GOAL_STOP)
-		tell_moved(session, index);
+	if (queue->goal != GOAL_STOP) {
+		queue->moves++;
+		tell(session, "QUEUE_MOVED", index);
+	}
 }
 
 /* The back-end has heard of the silent kicks: it takes nothing more from now on. */
@@ -396,6 +418,7 @@ int session_move(struct session *session, enum session_mode mode, struct diag *d
 		return result;
 	/* Rings started later go there, also where those that run can not. */
 	session->mode = mode;
+	session->stayed = 0;
 	if (shadow && any(session, PATH_DIRECT)) {
 		result = may_enter(session, diag);
 		if (result)

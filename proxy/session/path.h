@@ -12,13 +12,15 @@
  *
  *   STOPPED -> SHADOW     attach, then configure the back-end with the arena's ring
  *   SHADOW -> DRAINING -> LEAVING -> STOPPED, DIRECT
- *   DIRECT -> QUIETING -> LEAVING -> SHADOW
+ *   DIRECT -> QUIETING -> LEAVING -> SHADOW, or back to DIRECT
  *
  * On the way in from direct there is no such control. The back-end is given a
  * kick that stays silent; after a GET_FEATURES round trip it takes nothing new,
  * and the ring is watched until what it took is used. With the event index the
  * back-end's own wish says how far it has read. Anything else can not be told
- * from outside: the ring stays direct until it is started the next time.
+ * from outside: the ring stays direct until it is started the next time. It does,
+ * too, if the back-end is not done within SESSION_QUIET_MS: a guest whose disk is
+ * slow would see it stand still. It gets its kick back, and can be asked again.
  *
  * While a ring is on the move the front-end's messages wait (session_wants()).
  * The refused alternative, letting them in at each step, multiplies the states

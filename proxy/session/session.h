@@ -25,6 +25,9 @@
 #include "session/exchange.h"
 #include "wire/offers.h"
 
+/* How long a ring that is to be relayed hears no kicks while the back-end completes what it has. */
+#define SESSION_QUIET_MS 500u
+
 /* Bytes of a reply to SET_LOG_BASE (payloads.def, ANY_ACK). */
 #define SESSION_LOG_REPLY_MAX 16u
 
@@ -75,8 +78,8 @@ enum effect_kind {
 	EFFECT_RETARGET,   /* the call descriptor or the log of a relayed ring changed */
 	EFFECT_DRAIN,      /* take nothing more from the guest; session_drained() at the end */
 	EFFECT_DETACH,     /* relay it no longer */
-	EFFECT_WATCH,      /* wait until the back-end has nothing of a direct ring in flight:
-			    * session_quiet() */
+	EFFECT_WATCH,      /* wait until the back-end has nothing of a direct ring in flight, for
+			    * SESSION_QUIET_MS at most: session_quiet() */
 	EFFECT_NUDGE,      /* raise the guest's call and the back-end's kick once */
 };
 
@@ -182,6 +185,7 @@ struct session {
 	bool record_ours;                    /* INFLIGHT_SHMFD is served here */
 	uint16_t record_queues, record_size; /* rings and descriptors a ring in the record */
 	unsigned int holding;                /* rings on the move: the front-end waits meanwhile */
+	unsigned int stayed;                 /* rings the last move had to leave where they were */
 	struct postcopy postcopy;
 	struct wire_message *postcopy_table; /* the back-end's answer, for the further pairs */
 	unsigned int postcopy_pairs;         /* of those that still wait for it */
@@ -220,8 +224,11 @@ void session_clock(struct session *session, uint64_t now_ns);
 /* A ring's drain is complete: `base` is what GET_VRING_BASE is to be answered with. */
 void session_drained(struct session *session, unsigned int queue, uint32_t base);
 
-/* The back-end has nothing of a watched ring in flight any more. */
-void session_quiet(struct session *session, unsigned int queue);
+/*
+ * The back-end has nothing of a watched ring in flight any more; false: it still
+ * has after SESSION_QUIET_MS, and the ring stays direct.
+ */
+void session_quiet(struct session *session, unsigned int queue, bool quiet);
 
 /* The ring or its memory is broken, by the guest or by the back-end: the session ends. */
 void session_ring_fault(struct session *session, unsigned int queue, bool guest, const char *text);

@@ -28,7 +28,7 @@ static void on_async(uv_async_t *async)
 		if (note.kind == NOTE_DRAINED)
 			data->events->drained(data->context, note.queue, note.base);
 		else if (note.kind == NOTE_QUIET)
-			data->events->quiet(data->context, note.queue);
+			data->events->quiet(data->context, note.queue, note.quiet);
 		else
 			data->events->fault(data->context, note.queue, note.guest, note.text);
 	}
@@ -89,11 +89,25 @@ static void run_detach(struct data *data, unsigned int index, struct command *co
 	data->watches[command->queue].on = false;
 }
 
+/* What was said of a ring would be taken for the next one that has its number. */
+static void forget_notes(struct data *data, unsigned int queue)
+{
+	unsigned int kept = 0;
+
+	pthread_mutex_lock(&data->lock);
+	for (unsigned int i = 0; i < data->notes_count; i++)
+		if (data->notes[i].queue != queue)
+			data->notes[kept++] = data->notes[i];
+	data->notes_count = kept;
+	pthread_mutex_unlock(&data->lock);
+}
+
 void data_detach(struct data *data, unsigned int queue)
 {
 	struct command command = {.run = run_detach, .queue = queue};
 
 	run_for_queue(data, &command);
+	forget_notes(data, queue);
 }
 
 static void run_drain(struct data *data, unsigned int index, struct command *command)
@@ -161,9 +175,11 @@ static void run_watch(struct data *data, unsigned int index, struct command *com
 	data->list[index].watched++;
 }
 
-void data_watch(struct data *data, unsigned int queue, uint64_t used, unsigned int num)
+void data_watch(struct data *data, unsigned int queue, uint64_t used, unsigned int num,
+		unsigned int limit_ms)
 {
-	struct watch watch = {.on = true, .used = used, .num = num};
+	struct watch watch = {
+	    .on = true, .used = used, .num = num, .until_ns = uv_hrtime() + limit_ms * 1000000ull};
 	struct command command = {.run = run_watch, .queue = queue, .argument = &watch};
 
 	run_for_queue(data, &command);

@@ -30,8 +30,9 @@ struct data;
 struct data_events {
 	/* A drain is complete; the ring is still attached. `base` answers GET_VRING_BASE. */
 	void (*drained)(void *context, unsigned int queue, uint32_t base);
-	/* A watched ring has nothing in flight at the back-end; it is watched no longer. */
-	void (*quiet)(void *context, unsigned int queue);
+	/* A watched ring has nothing in flight at the back-end, or (false) still has after the
+	 * time it was given; it is watched no longer. */
+	void (*quiet)(void *context, unsigned int queue, bool quiet);
 	/* The guest, or the back-end, broke the ring; it is relayed no longer. */
 	void (*fault)(void *context, unsigned int queue, bool guest, const char *text);
 };
@@ -71,6 +72,7 @@ int data_open(struct data **data, uv_loop_t *loop, unsigned int threads, unsigne
 struct data *data_close(struct data *data);
 
 int data_attach(struct data *data, const struct data_attach *attach, struct diag *diag);
+/* Relayed and watched no longer; what is still to be told of it is not told. */
 void data_detach(struct data *data, unsigned int queue);
 void data_drain(struct data *data, unsigned int queue);
 
@@ -83,9 +85,10 @@ void data_map(struct data *data, const struct map *map);
 
 /*
  * Watches a split ring with event index that is not attached: quiet when the
- * back-end's avail_event equals the used index.
+ * back-end's avail_event equals the used index, within `limit_ms` or not.
  */
-void data_watch(struct data *data, unsigned int queue, uint64_t used, unsigned int num);
+void data_watch(struct data *data, unsigned int queue, uint64_t used, unsigned int num,
+		unsigned int limit_ms);
 
 /* As of now, without stopping anything; zeros for a ring that is not attached. */
 void data_counters(struct data *data, unsigned int queue, struct data_counters *counters);

@@ -23,6 +23,7 @@ struct note {
 	enum note_kind kind;
 	unsigned int queue;
 	uint32_t base;
+	bool quiet;
 	bool guest;
 	char text[DIAG_TEXT_MAX];
 };
@@ -31,6 +32,7 @@ struct watch {
 	bool on;
 	uint64_t used; /* user address */
 	unsigned int num;
+	uint64_t until_ns; /* CLOCK_MONOTONIC */
 };
 
 /* What the control thread asks of a data thread; carried out between two rounds. */

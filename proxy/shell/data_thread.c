@@ -119,7 +119,10 @@ static void look_at_watches(struct thread *thread)
 	for (unsigned int q = thread->index; q < WIRE_QUEUES_MAX; q += data->threads) {
 		struct note note = {.kind = NOTE_QUIET, .queue = q};
 
-		if (!data->watches[q].on || !is_quiet(data, &data->watches[q]))
+		if (!data->watches[q].on)
+			continue;
+		note.quiet = is_quiet(data, &data->watches[q]);
+		if (!note.quiet && now_ns() < data->watches[q].until_ns)
 			continue;
 		data->watches[q].on = false;
 		thread->watched--;

@@ -291,7 +291,7 @@ static int watch(struct rings *rings, unsigned int index, struct diag *diag)
 	int result = need_data(rings, diag);
 
 	if (!result)
-		data_watch(rings->data, index, queue->used, queue->size);
+		data_watch(rings->data, index, queue->used, queue->size, SESSION_QUIET_MS);
 	return result;
 }
 

@@ -255,12 +255,12 @@ static void on_drained(void *context, unsigned int queue, uint32_t base)
 	carry_out_all(relay);
 }
 
-static void on_quiet(void *context, unsigned int queue)
+static void on_quiet(void *context, unsigned int queue, bool quiet)
 {
 	struct uv_relay *relay = context;
 
 	session_clock(relay->session, uv_hrtime());
-	session_quiet(relay->session, queue);
+	session_quiet(relay->session, queue, quiet);
 	carry_out_all(relay);
 }
 

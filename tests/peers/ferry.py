@@ -104,10 +104,20 @@ class Ferry(Child):
         return time.monotonic() - begin
 
     def move(self, path, queues, events):
-        """As switch(); how many us each of the rings stood still, as `events`
-        of events() tell."""
-        self.switch(path)
+        """As switch(), asked again while rings stay direct since the back-end is
+        slow; how many us each of the rings stood still, as `events` of events()
+        tell."""
+        wait_until(f"{self.name} moves its rings", lambda: self._moves(path))
         return [events.wait_event("QUEUE_MOVED")["data"]["pause_us"] for _ in range(queues)]
+
+    def _moves(self, path):
+        try:
+            self.switch(path)
+        except RigError as error:
+            if "stay direct" not in str(error):
+                raise
+            return False
+        return True
 
     def path_of(self, device):
         """Where the rings of a device must be. Only those of disks, and of file

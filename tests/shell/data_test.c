@@ -22,6 +22,9 @@
 #define DRIVER 0x1000u
 #define DEVICE 0x2000u
 
+#define WATCHED  4u
+#define NEVER_MS 3600000u
+
 struct rig {
 	uv_loop_t loop;
 	struct data *data;
@@ -29,7 +32,7 @@ struct rig {
 	int memory, kick;
 	uint8_t *guest;
 	uint8_t shadow[SIZE] __attribute__((aligned(4096)));
-	unsigned int drains, faults;
+	unsigned int drains, faults, quiet, busy;
 	uint32_t base;
 	bool guest_fault;
 	char text[DIAG_TEXT_MAX];
@@ -43,9 +46,13 @@ static void on_drained(void *context, unsigned int queue, uint32_t base)
 	rig->base = base;
 }
 
-static void on_quiet(void *context, unsigned int queue)
+static void on_quiet(void *context, unsigned int queue, bool quiet)
 {
-	fail_msg("ring %u is not watched", queue);
+	struct rig *rig = context;
+
+	assert_int_equal(queue, WATCHED);
+	rig->quiet += quiet;
+	rig->busy += !quiet;
 }
 
 static void on_fault(void *context, unsigned int queue, bool guest, const char *text)
@@ -193,12 +200,60 @@ static void test_memory_that_vanished_before_a_ring_is_attached_is_refused(void 
 	assert_int_equal(attach(rig, UVA, &diag), 0);
 }
 
+/* The back-end has read so many of the guest's chains, and used so many. */
+static void back_end_is_at(struct rig *rig, uint16_t read, uint16_t used)
+{
+	struct ring_used *ring = (struct ring_used *)(rig->guest + DEVICE);
+
+	__atomic_store_n((uint16_t *)&ring->ring[NUM], read, __ATOMIC_RELEASE);
+	__atomic_store_n(&ring->idx, used, __ATOMIC_RELEASE);
+}
+
+static void test_a_watched_ring_is_quiet_when_the_last_request_is_used(void **state)
+{
+	struct rig *rig = begin(state);
+
+	back_end_is_at(rig, 5, 4);
+	data_watch(rig->data, WATCHED, UVA + DEVICE, NUM, NEVER_MS);
+	assert_int_equal(rig->quiet, 0);
+	back_end_is_at(rig, 5, 5);
+	wait_for(rig, &rig->quiet);
+	assert_int_equal(rig->busy, 0);
+}
+
+static void test_a_watched_ring_that_stays_busy_is_told_after_its_time(void **state)
+{
+	struct rig *rig = begin(state);
+
+	back_end_is_at(rig, 5, 4);
+	data_watch(rig->data, WATCHED, UVA + DEVICE, NUM, 20);
+	wait_for(rig, &rig->busy);
+	/* It is watched no longer: what it does now is nobody's business. */
+	back_end_is_at(rig, 5, 5);
+	data_detach(rig->data, WATCHED);
+	uv_run(&rig->loop, UV_RUN_NOWAIT);
+	assert_int_equal(rig->quiet, 0);
+}
+
+/* Found quiet at once, mostly before it is detached, while the loop does not run. */
+static void test_nothing_is_told_of_a_ring_after_it_was_detached(void **state)
+{
+	struct rig *rig = begin(state);
+
+	for (unsigned int i = 0; i < 50; i++) {
+		data_watch(rig->data, WATCHED, UVA + DEVICE, NUM, NEVER_MS);
+		data_detach(rig->data, WATCHED);
+		uv_run(&rig->loop, UV_RUN_NOWAIT);
+	}
+	assert_int_equal(rig->quiet, 0);
+}
+
 static void test_a_vanished_watched_ring_is_the_guests_fault(void **state)
 {
 	struct rig *rig = begin(state);
 
-	((struct ring_used *)(rig->guest + DEVICE))->idx = 5;
-	data_watch(rig->data, 4, UVA + DEVICE, NUM);
+	back_end_is_at(rig, 0, 5);
+	data_watch(rig->data, WATCHED, UVA + DEVICE, NUM, NEVER_MS);
 	assert_int_equal(ftruncate(rig->memory, 0), 0);
 	wait_for(rig, &rig->faults);
 	assert_true(rig->guest_fault);
@@ -213,6 +268,9 @@ int main(void)
 	    T(test_a_ring_the_guest_breaks_is_its_fault),
 	    T(test_memory_that_vanishes_under_a_ring_is_the_guests_fault),
 	    T(test_memory_that_vanished_before_a_ring_is_attached_is_refused),
+	    T(test_a_watched_ring_is_quiet_when_the_last_request_is_used),
+	    T(test_a_watched_ring_that_stays_busy_is_told_after_its_time),
+	    T(test_nothing_is_told_of_a_ring_after_it_was_detached),
 	    T(test_a_vanished_watched_ring_is_the_guests_fault),
 	};
 

@@ -2,6 +2,9 @@
 /* Rings that are moved between the direct path and the daemon's, under load that verifies. */
 #include "disk_rig.h"
 
+#include <string.h>
+#include <unistd.h>
+
 #define MOVES 20
 
 static void moved_under_load(struct disk_rig *disk, const char *disk_options,
@@ -38,12 +41,57 @@ static void rings_move_while_requests_take_long_and_end_out_of_order(void **stat
 	moved_under_load(*state, "--delay-us=3000 --shuffle", "--data-path=shadow");
 }
 
+/* Half of the times they are asked, requests of a second are not done in time. */
+static void rings_of_a_slow_disk_stay_direct_and_lose_nothing(void **state)
+{
+	struct disk_rig *disk = *state;
+	char text[8192];
+
+	disk_rig_start(disk, "--delay-us=1000000", "--data-path=shadow");
+	while (daemon_count(&disk->rig.daemon, 0, "stays direct") == 0) {
+		size_t from = daemon_log_size(&disk->rig.daemon);
+		int out;
+		pid_t guest = disk_guest_start(disk, &out,
+					       "--queues=2 --depth=8 --requests=64 --event-idx=on");
+
+		daemon_wait_log(&disk->rig.daemon, from, "negotiated", NULL);
+		while (!disk_guest_ended(guest)) {
+			disk_control(disk, "data-path shadow", text, sizeof(text));
+			disk_moves(disk, "direct");
+		}
+		disk_guest_verified(guest, out, "moved under slow load");
+	}
+	assert_int_equal(daemon_count(&disk->rig.daemon, 0, " error: "), 0);
+}
+
+/* Nothing completes: what the command says, and how it ends. */
+static void the_command_says_which_rings_stayed_and_fails(void **state)
+{
+	struct disk_rig *disk = *state;
+	char text[8192];
+	pid_t guest;
+	int out;
+
+	disk_rig_start(disk, DISK_FOR_EVER, "--data-path=shadow");
+	disk_moves(disk, "direct");
+	guest = disk_guest_start(disk, &out, "--queues=2 --depth=8 --requests=64 --event-idx=on");
+	daemon_wait_log(&disk->rig.daemon, 0, "negotiated", NULL);
+	while (disk_control(disk, "data-path shadow", text, sizeof(text)) == 0)
+		disk_moves(disk, "direct");
+	assert_non_null(strstr(text, "stay direct: the back-end was not done"));
+	daemon_wait_log(&disk->rig.daemon, 0, "ring 0 stays direct", NULL);
+	close(out);
+	disk_kill(guest);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, disk_rig_open, disk_rig_close)
 	const struct CMUnitTest tests[] = {
 	    CASE(rings_move_in_and_out_under_load),
 	    CASE(rings_move_while_requests_take_long_and_end_out_of_order),
+	    CASE(rings_of_a_slow_disk_stay_direct_and_lose_nothing),
+	    CASE(the_command_says_which_rings_stayed_and_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

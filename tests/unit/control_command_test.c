@@ -175,9 +175,11 @@ static void test_help_lists_just_the_commands_that_work(void **state)
 static void test_data_path_asks_for_the_mode_of_its_argument(void **state)
 {
 	refusal = NULL;
-	assert_answer(DATA_PATH "{\"path\":\"shadow\"}}", "{\"return\":{\"moving\":0}}");
+	assert_answer(DATA_PATH "{\"path\":\"shadow\"}}",
+		      "{\"return\":{\"moving\":0,\"stayed\":0}}");
 	assert_int_equal(asked_for, MODE_SHADOW);
-	assert_answer(DATA_PATH "{\"path\":\"direct\"}}", "{\"return\":{\"moving\":0}}");
+	assert_answer(DATA_PATH "{\"path\":\"direct\"}}",
+		      "{\"return\":{\"moving\":0,\"stayed\":0}}");
 	assert_int_equal(asked_for, MODE_DIRECT);
 }
 

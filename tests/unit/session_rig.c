@@ -202,7 +202,13 @@ void rig_drained(struct rig *rig, unsigned int queue, uint32_t base)
 
 void rig_became_quiet(struct rig *rig, unsigned int queue)
 {
-	session_quiet(rig->session, queue);
+	session_quiet(rig->session, queue, true);
+	collect(rig);
+}
+
+void rig_stayed_busy(struct rig *rig, unsigned int queue)
+{
+	session_quiet(rig->session, queue, false);
 	collect(rig);
 }
 

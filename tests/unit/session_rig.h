@@ -81,6 +81,7 @@ void rig_idle(struct rig *rig);
 /* The data path reports; the effects are collected. */
 void rig_drained(struct rig *rig, unsigned int queue, uint32_t base);
 void rig_became_quiet(struct rig *rig, unsigned int queue);
+void rig_stayed_busy(struct rig *rig, unsigned int queue);
 void rig_ring_fault(struct rig *rig, unsigned int queue, bool guest, const char *text);
 int rig_move(struct rig *rig, enum session_mode mode, struct diag *diag);
 

@@ -113,34 +113,54 @@ static int one_answer(struct link *link, const struct options *options)
 	return finish(EXIT_FINE);
 }
 
+static int count_of(const json_t *answer, const char *key)
+{
+	return (int)json_integer_value(json_object_get(answer, key));
+}
+
 /*
- * A ring moves when what is in flight has completed, which may be a slow
- * request: the command returns when every ring has arrived.
+ * A ring moves when what is in flight has completed, which may be a slow request:
+ * asks until every ring has arrived. `answer` is replaced by the last one.
  */
-static int move_rings(struct link *link, const struct options *options)
+static int await_rings(struct link *link, json_t **answer, struct diag *diag)
 {
 	const struct timespec pause = {.tv_nsec = MOVE_LOOK_MS * 1000000};
+
+	for (int left = MOVE_MS / MOVE_LOOK_MS; left > 0 && count_of(*answer, "moving"); left--) {
+		json_decref(*answer);
+		nanosleep(&pause, NULL);
+		if (link_ask(link, "status", NULL, NULL, ANSWER_MS, answer, diag))
+			return EXIT_RUN;
+	}
+	return EXIT_FINE;
+}
+
+static int move_rings(struct link *link, const struct options *options)
+{
 	struct diag diag;
 	json_t *answer;
-	int moving, left = MOVE_MS / MOVE_LOOK_MS;
+	int moving, stayed;
 
-	if (link_ask(link, options->command, "path", options->argument, ANSWER_MS, &answer, &diag))
+	if (link_ask(link, options->command, "path", options->argument, ANSWER_MS, &answer,
+		     &diag) ||
+	    await_rings(link, &answer, &diag))
 		return complain(EXIT_RUN, diag.text);
-	moving = (int)json_integer_value(json_object_get(answer, "moving"));
-	while (moving > 0 && left-- > 0) {
-		json_decref(answer);
-		nanosleep(&pause, NULL);
-		if (link_ask(link, "status", NULL, NULL, ANSWER_MS, &answer, &diag))
-			return complain(EXIT_RUN, diag.text);
-		moving = (int)json_integer_value(json_object_get(answer, "moving"));
-	}
+	moving = count_of(answer, "moving");
+	stayed = count_of(answer, "stayed");
 	json_decref(answer);
-	if (moving > 0) {
+	if (moving) {
 		fprintf(stderr,
 			PROGRAM
 			": data-path: %d rings are still on the move after %d s: a request is "
 			"slow, they go on by themselves\n",
 			moving, MOVE_MS / 1000);
+		return EXIT_RUN;
+	}
+	if (stayed) {
+		fprintf(stderr,
+			PROGRAM ": data-path: %d rings stay direct: the back-end was not done with "
+				"their requests in time: ask again when it is less busy\n",
+			stayed);
 		return EXIT_RUN;
 	}
 	if (options->json)
