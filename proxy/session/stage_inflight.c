@@ -42,8 +42,22 @@ static void resubmit(struct session *session, bool on)
 		session->queues[i].resubmit = on;
 }
 
+/*
+ * Of one queue. Before SET_FEATURES the format is not known: a new record has room
+ * for either, and one that is given back is held to the shorter.
+ */
+static uint64_t queue_bytes(const struct session *session, unsigned int size, bool new)
+{
+	uint64_t split = inflight_bytes(RING_SPLIT, size);
+	uint64_t packed = inflight_bytes(RING_PACKED, size);
+
+	if (session->features_set)
+		return format_of(session) == RING_SPLIT ? split : packed;
+	return (split > packed) == new ? split : packed;
+}
+
 /* Bytes of a record for what the message names; 0: there can be none. */
-static uint64_t size_of(struct session *session, const uint8_t *payload)
+static uint64_t size_of(struct session *session, const uint8_t *payload, bool new)
 {
 	uint16_t queues = bytes_load16(payload + QUEUES_AT), size = bytes_load16(payload + SIZE_AT);
 
@@ -51,7 +65,7 @@ static uint64_t size_of(struct session *session, const uint8_t *payload)
 		return 0;
 	session->record_queues = queues;
 	session->record_size = size;
-	return (uint64_t)queues * inflight_bytes(format_of(session), size);
+	return queues * queue_bytes(session, size, new);
 }
 
 static enum stage_verdict refuse(struct session *session, struct crossing *crossing)
@@ -65,7 +79,7 @@ static enum stage_verdict refuse(struct session *session, struct crossing *cross
 
 static enum stage_verdict give(struct session *session, struct crossing *crossing)
 {
-	uint64_t size = size_of(session, crossing->message->payload);
+	uint64_t size = size_of(session, crossing->message->payload, true);
 
 	if (size == 0)
 		return refuse(session, crossing);
@@ -76,7 +90,7 @@ static enum stage_verdict give(struct session *session, struct crossing *crossin
 
 static enum stage_verdict take(struct session *session, struct crossing *crossing)
 {
-	uint64_t size = size_of(session, crossing->message->payload);
+	uint64_t size = size_of(session, crossing->message->payload, false);
 	uint64_t given = bytes_load64(crossing->message->payload);
 
 	if (size == 0)

@@ -27,6 +27,12 @@ static struct wire_message *request(uint32_t id, uint64_t size, unsigned int que
 	return message;
 }
 
+static struct wire_message *taken(struct rig *rig, uint64_t size, unsigned int queues,
+				  unsigned int length)
+{
+	return rig_with_fd(rig, request(WIRE_SET_INFLIGHT_FD, size, queues, length), 77);
+}
+
 static void test_it_is_offered_where_the_back_end_has_none_and_not_passed_on(void **state)
 {
 	struct rig *rig = rig_new_with(&(struct session_config){
@@ -132,6 +138,30 @@ static void test_a_record_is_made_of_the_size_the_format_needs(void **state)
 	rig_end(rig);
 }
 
+static struct rig *disk_before_features(uint64_t virtio)
+{
+	struct rig *rig = rig_new_with(&(struct session_config){
+	    .mode = MODE_AUTO, .device = WIRE_DEVICE_BLK, .keep_record = true});
+
+	rig_offer(rig, virtio, PROTOCOL);
+	assert_true(rig->session->record_ours);
+	return rig;
+}
+
+static void test_a_record_asked_for_before_the_format_is_known_has_room_for_either(void **state)
+{
+	struct rig *rig = disk_before_features(PACKED);
+
+	given(rig, 3, 256, 3 * inflight_bytes(RING_PACKED, 256));
+	rig_end(rig);
+	/* One that was made for split rings, and is given back as early. */
+	rig = disk_before_features(DISK);
+	rig_front(rig, taken(rig, 2112, 1, 128));
+	rig_then(rig, EFFECT_RECORD_MAP, 0);
+	rig_idle(rig);
+	rig_end(rig);
+}
+
 static void asked_too_much(unsigned int queues, unsigned int length)
 {
 	struct rig *rig = disk(DISK);
@@ -147,12 +177,6 @@ static void test_a_record_of_no_size_or_too_much_is_refused(void **state)
 	asked_too_much(1, 0);
 	asked_too_much(WIRE_QUEUES_MAX + 1, 128);
 	asked_too_much(1, 32769);
-}
-
-static struct wire_message *taken(struct rig *rig, uint64_t size, unsigned int queues,
-				  unsigned int length)
-{
-	return rig_with_fd(rig, request(WIRE_SET_INFLIGHT_FD, size, queues, length), 77);
 }
 
 static void test_a_record_given_back_is_mapped_and_acknowledged_here(void **state)
@@ -247,6 +271,8 @@ int main(void)
 	    cmocka_unit_test(test_it_is_ours_for_relayed_rings_whatever_the_back_end_has),
 	    cmocka_unit_test(test_it_is_not_offered_where_nobody_would_keep_it),
 	    cmocka_unit_test(test_a_record_is_made_of_the_size_the_format_needs),
+	    cmocka_unit_test(
+		test_a_record_asked_for_before_the_format_is_known_has_room_for_either),
 	    cmocka_unit_test(test_a_record_of_no_size_or_too_much_is_refused),
 	    cmocka_unit_test(test_a_record_given_back_is_mapped_and_acknowledged_here),
 	    cmocka_unit_test(test_a_record_too_short_for_its_queues_is_refused),
