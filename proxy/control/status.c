@@ -115,7 +115,7 @@ static bool moving(const struct queue_state *queue)
 	       queue->path.state == PATH_LEAVING;
 }
 
-/* The figures are of what the daemon relayed: a direct ring has none, whatever the back-end does.
+/* The figures are of what the daemon relayed: a direct ring adds none, whatever the back-end does.
  */
 static json_t *queue_summary(const struct view *view, unsigned int index)
 {

@@ -90,5 +90,5 @@ void data_map(struct data *data, const struct map *map);
 void data_watch(struct data *data, unsigned int queue, uint64_t used, unsigned int num,
 		unsigned int limit_ms);
 
-/* As of now, without stopping anything; zeros for a ring that is not attached. */
+/* As of now, without stopping anything: of all the times the ring was attached. */
 void data_counters(struct data *data, unsigned int queue, struct data_counters *counters);

@@ -92,6 +92,8 @@ int data_ring_attach(struct data_ring *ring, const struct data_attach *attach,
 	int result;
 
 	*ring = (struct data_ring){
+	    .past = ring->counts,
+	    .counts = ring->counts,
 	    .queue = attach->queue,
 	    .format = config.format,
 	    .num = config.num,
@@ -118,6 +120,7 @@ int data_ring_attach(struct data_ring *ring, const struct data_attach *attach,
 void data_ring_detach(struct data_ring *ring)
 {
 	relay_deinit(&ring->relay);
+	__atomic_store_n(&ring->counts.inflight, 0, __ATOMIC_RELAXED);
 	close_fd(&ring->guest_kick);
 	close_fd(&ring->guest_call);
 	close_fd(&ring->back_kick);
@@ -128,14 +131,18 @@ void data_ring_detach(struct data_ring *ring)
 /* The control thread reads these while we count. */
 static void publish_counts(struct data_ring *ring)
 {
-	const struct relay_counters *counters = &ring->relay.counters;
+	const struct relay_counters *now = &ring->relay.counters;
+	const struct data_counters *past = &ring->past;
+	struct data_counters *counts = &ring->counts;
 
-	__atomic_store_n(&ring->counts.kicks, counters->kicks, __ATOMIC_RELAXED);
-	__atomic_store_n(&ring->counts.calls, counters->calls, __ATOMIC_RELAXED);
-	__atomic_store_n(&ring->counts.relayed, counters->relayed, __ATOMIC_RELAXED);
-	__atomic_store_n(&ring->counts.bytes_written, counters->bytes_written, __ATOMIC_RELAXED);
-	__atomic_store_n(&ring->counts.pages_marked, ring->burst.marked, __ATOMIC_RELAXED);
-	__atomic_store_n(&ring->counts.inflight, relay_in_flight(&ring->relay), __ATOMIC_RELAXED);
+	__atomic_store_n(&counts->kicks, past->kicks + now->kicks, __ATOMIC_RELAXED);
+	__atomic_store_n(&counts->calls, past->calls + now->calls, __ATOMIC_RELAXED);
+	__atomic_store_n(&counts->relayed, past->relayed + now->relayed, __ATOMIC_RELAXED);
+	__atomic_store_n(&counts->bytes_written, past->bytes_written + now->bytes_written,
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&counts->pages_marked, past->pages_marked + ring->burst.marked,
+			 __ATOMIC_RELAXED);
+	__atomic_store_n(&counts->inflight, relay_in_flight(&ring->relay), __ATOMIC_RELAXED);
 }
 
 static void notify(struct data_ring *ring)

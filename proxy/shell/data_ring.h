@@ -20,6 +20,7 @@ struct data_ring {
 	int guest_kick, guest_call, back_kick, back_call; /* -1: none */
 	struct data_log log;
 	struct bitmap_burst burst;
+	struct data_counters past;   /* of this ring, before it was attached */
 	struct data_counters counts; /* stored here, loaded by the control thread */
 };
 

@@ -155,7 +155,7 @@ class Ferry(Child):
                 queue["format"] == ("packed" if packed else "split"), "the ring format", queue
             )
         if path == "shadow":
-            # The figures begin anew with each move, and slow requests take a while.
+            # Slow requests take a while.
             wait_until(f"{self.name} has relayed a request", self._relays)
         for name in ("SET_FEATURES", "SET_VRING_NUM", "SET_VRING_KICK"):
             self._expect(message_count(status, name) > 0, f"{name} counted", status["messages"])

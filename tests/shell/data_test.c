@@ -29,7 +29,7 @@ struct rig {
 	uv_loop_t loop;
 	struct data *data;
 	struct map map;
-	int memory, kick;
+	int memory, kick, call;
 	uint8_t *guest;
 	uint8_t shadow[SIZE] __attribute__((aligned(4096)));
 	unsigned int drains, faults, quiet, busy;
@@ -74,6 +74,7 @@ static int set_up(void **state)
 	memset(&rig, 0, sizeof(rig));
 	rig.memory = memfd_create("guest", MFD_CLOEXEC);
 	rig.kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	rig.call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (ftruncate(rig.memory, SIZE) < 0)
 		return -1;
 	rig.guest = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, rig.memory, 0);
@@ -104,6 +105,7 @@ static int tear_down(void **state)
 	munmap(rig->guest, SIZE);
 	close(rig->memory);
 	close(rig->kick);
+	close(rig->call);
 	return uv_loop_close(&rig->loop);
 }
 
@@ -113,6 +115,7 @@ static int attach(struct rig *rig, uint64_t desc, struct diag *diag)
 	    .queue = 3,
 	    .relay = {.format = RING_SPLIT,
 		      .num = NUM,
+		      .base = rig->base,
 		      .shadow = {rig->shadow, rig->shadow + DRIVER, rig->shadow + DEVICE}},
 	    .desc = desc,
 	    .driver = UVA + DRIVER,
@@ -120,17 +123,22 @@ static int attach(struct rig *rig, uint64_t desc, struct diag *diag)
 	    .guest_kick = rig->kick,
 	    .guest_call = -1,
 	    .back_kick = -1,
-	    .back_call = -1,
+	    .back_call = rig->call,
 	};
 
 	return data_attach(rig->data, &attach, diag);
 }
 
-static void kick(struct rig *rig)
+static void raise_fd(int fd)
 {
 	const uint64_t one = 1;
 
-	assert_int_equal(write(rig->kick, &one, sizeof(one)), sizeof(one));
+	assert_int_equal(write(fd, &one, sizeof(one)), sizeof(one));
+}
+
+static void kick(struct rig *rig)
+{
+	raise_fd(rig->kick);
 }
 
 static void wait_for(struct rig *rig, const unsigned int *count)
@@ -198,6 +206,53 @@ static void test_memory_that_vanished_before_a_ring_is_attached_is_refused(void 
 	/* The thread is none the worse for it. */
 	assert_int_equal(ftruncate(rig->memory, SIZE), 0);
 	assert_int_equal(attach(rig, UVA, &diag), 0);
+}
+
+static void wait_for_index(const uint16_t *index, uint16_t value)
+{
+	while (__atomic_load_n(index, __ATOMIC_ACQUIRE) != value)
+		usleep(100);
+}
+
+/* The guest's request number `count` passes to the back-end, which is done with it at once. */
+static void relays(struct rig *rig, uint16_t count)
+{
+	struct ring_avail *given = (struct ring_avail *)(rig->guest + DRIVER);
+	struct ring_avail *taken = (struct ring_avail *)(rig->shadow + DRIVER);
+	struct ring_used *done = (struct ring_used *)(rig->shadow + DEVICE);
+	uint16_t at = (uint16_t)(done->idx % NUM);
+
+	((struct ring_desc *)rig->guest)->len = 16;
+	((struct ring_desc *)rig->guest)->flags = RING_DESC_WRITE;
+	__atomic_store_n(&given->idx, count, __ATOMIC_RELEASE);
+	kick(rig);
+	wait_for_index(&taken->idx, (uint16_t)(done->idx + 1));
+	done->ring[at] = (struct ring_used_elem){.id = taken->ring[at], .len = 16};
+	__atomic_store_n(&done->idx, (uint16_t)(done->idx + 1), __ATOMIC_RELEASE);
+	raise_fd(rig->call);
+	wait_for_index(&((struct ring_used *)(rig->guest + DEVICE))->idx, count);
+}
+
+static void test_the_figures_of_a_ring_go_on_where_they_were_when_it_is_attached_again(void **state)
+{
+	struct rig *rig = begin(state);
+	struct data_counters counters;
+	struct diag diag;
+
+	for (uint16_t i = 1; i <= 3; i++) {
+		memset(rig->shadow, 0, sizeof(rig->shadow));
+		assert_int_equal(attach(rig, UVA, &diag), 0);
+		relays(rig, i);
+		rig->drains = 0;
+		data_drain(rig->data, 3);
+		wait_for(rig, &rig->drains);
+		data_detach(rig->data, 3);
+		data_counters(rig->data, 3, &counters);
+		assert_int_equal(counters.relayed, i);
+		assert_int_equal(counters.bytes_written, 16 * i);
+		assert_int_equal(counters.kicks, i);
+		assert_int_equal(counters.inflight, 0);
+	}
 }
 
 /* The back-end has read so many of the guest's chains, and used so many. */
@@ -268,6 +323,7 @@ int main(void)
 	    T(test_a_ring_the_guest_breaks_is_its_fault),
 	    T(test_memory_that_vanishes_under_a_ring_is_the_guests_fault),
 	    T(test_memory_that_vanished_before_a_ring_is_attached_is_refused),
+	    T(test_the_figures_of_a_ring_go_on_where_they_were_when_it_is_attached_again),
 	    T(test_a_watched_ring_is_quiet_when_the_last_request_is_used),
 	    T(test_a_watched_ring_that_stays_busy_is_told_after_its_time),
 	    T(test_nothing_is_told_of_a_ring_after_it_was_detached),
