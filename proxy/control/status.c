@@ -201,6 +201,15 @@ json_t *status_path(const struct view *view)
 	return object;
 }
 
+json_t *status_backend(const struct view *view)
+{
+	json_t *object = json_object();
+
+	/* BACKEND_BACK or BACKEND_UNFIT tells how it ends. */
+	value_put(&object, "swapping", json_boolean(view->session != NULL));
+	return object;
+}
+
 static json_t *synthesized(const struct session *session)
 {
 	json_t *list = json_array();

@@ -39,5 +39,7 @@ struct view {
 	const struct view_ring *rings; /* WIRE_QUEUES_MAX of them; NULL without a session */
 	/* Moves the rings, those of sessions to come too; 0, or 1 with the line. */
 	int (*move)(void *context, enum session_mode mode, struct diag *diag);
+	/* Moves the device to the back-end at this path; the same. */
+	int (*swap)(void *context, const char *path, struct diag *diag);
 	void *context;
 };

@@ -3,12 +3,13 @@
 
 #include "base/bytes.h"
 #include "session/effects.h"
+#include "session/link.h"
 
 #define PACKED_FRESH 0x80008000u
 
 static const struct sm_state states[] = {
     [PATH_STOPPED] = {"stopped", SM_TO(PATH_DIRECT) | SM_TO(PATH_SHADOW)},
-    [PATH_DIRECT] = {"direct", SM_TO(PATH_STOPPED) | SM_TO(PATH_QUIETING)},
+    [PATH_DIRECT] = {"direct", SM_TO(PATH_STOPPED) | SM_TO(PATH_QUIETING) | SM_TO(PATH_LEAVING)},
     [PATH_SHADOW] = {"shadow", SM_TO(PATH_STOPPED) | SM_TO(PATH_DRAINING)},
     [PATH_DRAINING] = {"draining", SM_TO(PATH_STOPPED) | SM_TO(PATH_LEAVING)},
     [PATH_QUIETING] = {"quieting", SM_TO(PATH_STOPPED) | SM_TO(PATH_LEAVING) | SM_TO(PATH_DIRECT)},
@@ -97,8 +98,8 @@ static struct wire_message *with_fd(struct wire_message *message, enum session_f
 	return message;
 }
 
-static void ask_fd(struct session *session, uint32_t id, unsigned int index, bool given,
-		   enum session_fd fd)
+void path_ask_fd(struct session *session, uint32_t id, unsigned int index, bool given,
+		 enum session_fd fd)
 {
 	struct wire_message *message =
 	    wire_request_u64(id, 0, index | (given ? 0 : WIRE_RING_NOFD));
@@ -106,7 +107,7 @@ static void ask_fd(struct session *session, uint32_t id, unsigned int index, boo
 	stage_ask(session, given ? with_fd(message, fd, index) : message);
 }
 
-static void ask_enable(struct session *session, unsigned int index)
+void path_ask_enable(struct session *session, unsigned int index)
 {
 	/* Without bit 30 a started ring is enabled, and Rust back-ends take no such message. */
 	if (session->queues[index].enabled &&
@@ -127,9 +128,9 @@ static void configure_shadow(struct session *session, unsigned int index)
 					      packed(session) ? PACKED_FRESH : 0));
 	stage_ask(session, wire_request_addr(0, index, 0, slot + ARENA_DESC, slot + ARENA_DEVICE,
 					     slot + ARENA_DRIVER, 0));
-	ask_fd(session, WIRE_SET_VRING_CALL, index, true, SESSION_FD_RING_CALL);
-	ask_fd(session, WIRE_SET_VRING_KICK, index, true, SESSION_FD_RING_KICK);
-	ask_enable(session, index);
+	path_ask_fd(session, WIRE_SET_VRING_CALL, index, true, SESSION_FD_RING_CALL);
+	path_ask_fd(session, WIRE_SET_VRING_KICK, index, true, SESSION_FD_RING_KICK);
+	path_ask_enable(session, index);
 }
 
 static void configure_direct(struct session *session, unsigned int index)
@@ -140,9 +141,9 @@ static void configure_direct(struct session *session, unsigned int index)
 	stage_ask(session, wire_request_state(WIRE_SET_VRING_BASE, 0, index, queue->base));
 	stage_ask(session, wire_request_addr(0, index, queue->flags, queue->desc, queue->used,
 					     queue->avail, queue->log));
-	ask_fd(session, WIRE_SET_VRING_CALL, index, queue->has_call, SESSION_FD_GUEST_CALL);
-	ask_fd(session, WIRE_SET_VRING_KICK, index, queue->has_kick, SESSION_FD_GUEST_KICK);
-	ask_enable(session, index);
+	path_ask_fd(session, WIRE_SET_VRING_CALL, index, queue->has_call, SESSION_FD_GUEST_CALL);
+	path_ask_fd(session, WIRE_SET_VRING_KICK, index, queue->has_kick, SESSION_FD_GUEST_KICK);
+	path_ask_enable(session, index);
 }
 
 static void begin(struct session *session, unsigned int index, enum path_state state)
@@ -164,7 +165,7 @@ void path_start(struct session *session, unsigned int index)
 	begin(session, index, path_wanted(session) ? PATH_SHADOW : PATH_DIRECT);
 }
 
-static void drain(struct session *session, unsigned int index, enum path_goal goal)
+void path_drain(struct session *session, unsigned int index, enum path_goal goal)
 {
 	struct queue_state *queue = &session->queues[index];
 
@@ -177,13 +178,25 @@ static void drain(struct session *session, unsigned int index, enum path_goal go
 
 void path_stop(struct session *session, unsigned int index)
 {
-	drain(session, index, GOAL_STOP);
+	path_drain(session, index, GOAL_STOP);
 }
 
 static void leave(struct session *session, unsigned int index)
 {
-	sm_move(&session->queues[index].path, PATH_LEAVING);
+	struct queue_state *queue = &session->queues[index];
+
+	queue->left_direct = queue->path.state == PATH_QUIETING || queue->path.state == PATH_DIRECT;
+	sm_move(&queue->path, PATH_LEAVING);
 	stage_ask(session, wire_request_state(WIRE_GET_VRING_BASE, 0, index, 0));
+}
+
+void path_leave_direct(struct session *session, unsigned int index)
+{
+	struct queue_state *queue = &session->queues[index];
+
+	queue->goal = GOAL_SWAP;
+	session->holding++;
+	leave(session, index);
 }
 
 void session_clock(struct session *session, uint64_t now_ns)
@@ -228,7 +241,7 @@ static void stay(struct session *session, unsigned int index)
 	sm_move(&queue->path, PATH_DIRECT);
 	session->holding--;
 	session->stayed++;
-	ask_fd(session, WIRE_SET_VRING_KICK, index, queue->has_kick, SESSION_FD_GUEST_KICK);
+	path_ask_fd(session, WIRE_SET_VRING_KICK, index, queue->has_kick, SESSION_FD_GUEST_KICK);
 	ring_effect(session, EFFECT_NUDGE, index);
 	stage_log(session, LEVEL_WARN,
 		  "ring %u stays direct: the back-end still had requests of it in flight after "
@@ -247,6 +260,15 @@ void session_quiet(struct session *session, unsigned int index, bool quiet)
 		stay(session, index);
 }
 
+void path_answer_stop(struct session *session, unsigned int index)
+{
+	uint32_t base = session->queues[index].base;
+
+	exchange_fill(&session->exchange[WIRE_MAIN], WIRE_GET_VRING_BASE, (int)index,
+		      wire_reply_state(WIRE_GET_VRING_BASE, index, base));
+	stage_rings_stopped(session, index, base);
+}
+
 /* The ring is stopped at the back-end: what it was stopped for happens now. */
 static void left(struct session *session, unsigned int index)
 {
@@ -257,9 +279,10 @@ static void left(struct session *session, unsigned int index)
 	stage_shadow_release(session, index);
 	switch (queue->goal) {
 	case GOAL_STOP:
-		exchange_fill(&session->exchange[WIRE_MAIN], WIRE_GET_VRING_BASE, (int)index,
-			      wire_reply_state(WIRE_GET_VRING_BASE, index, queue->base));
-		stage_rings_stopped(session, index, queue->base);
+		path_answer_stop(session, index);
+		break;
+	case GOAL_SWAP:
+		/* It starts again at the next back-end. */
 		break;
 	case GOAL_DIRECT:
 		begin(session, index, PATH_DIRECT);
@@ -270,10 +293,11 @@ static void left(struct session *session, unsigned int index)
 		ring_effect(session, EFFECT_NUDGE, index);
 		break;
 	}
-	if (queue->goal != GOAL_STOP) {
+	if (queue->goal == GOAL_DIRECT || queue->goal == GOAL_SHADOW) {
 		queue->moves++;
 		tell(session, "QUEUE_MOVED", index);
 	}
+	link_ring_left(session);
 }
 
 /* The back-end has heard of the silent kicks: it takes nothing more from now on. */
@@ -298,7 +322,7 @@ void path_reply(struct session *session, const struct crossing *crossing)
 		if (queue->path.state != PATH_LEAVING)
 			break;
 		/* Coming from direct the back-end alone knows where the ring is to go on. */
-		if (queue->goal == GOAL_SHADOW)
+		if (queue->left_direct)
 			queue->base = stage_rings_base(session, bytes_load32(reply->payload + 4));
 		left(session, (unsigned int)crossing->entry->queue);
 		break;
@@ -322,7 +346,8 @@ void path_reset(struct session *session)
 		struct queue_state *queue = &session->queues[i];
 		unsigned int state = queue->path.state;
 
-		queue->absorbed = queue->disable_held = false;
+		queue->absorbed = queue->disable_held = queue->resubmit = false;
+		queue->parked = 0;
 		if (state == PATH_STOPPED)
 			continue;
 		if (state == PATH_DRAINING || state == PATH_QUIETING || state == PATH_LEAVING)
@@ -384,11 +409,15 @@ static void enter(struct session *session, unsigned int index)
 	queue->move_began_ns = session->now_ns;
 	session->holding++;
 	sm_move(&queue->path, PATH_QUIETING);
-	ask_fd(session, WIRE_SET_VRING_KICK, index, true, SESSION_FD_SILENT);
+	path_ask_fd(session, WIRE_SET_VRING_KICK, index, true, SESSION_FD_SILENT);
 }
 
 static int may_move(const struct session *session, bool shadow, struct diag *diag)
 {
+	if (session->link.sm.state != LINK_LIVE)
+		return diag_set(diag, SESSION_REFUSED,
+				"the back-end is %s: try again when it is back",
+				sm_name(&session->link.sm));
 	if (session->holding)
 		return diag_set(diag, SESSION_REFUSED,
 				"%u rings are on the move: try again when they have arrived",
@@ -430,6 +459,6 @@ int session_move(struct session *session, enum session_mode mode, struct diag *d
 	}
 	for (unsigned int i = 0; !shadow && i < WIRE_QUEUES_MAX; i++)
 		if (session->queues[i].path.state == PATH_SHADOW)
-			drain(session, i, GOAL_DIRECT);
+			path_drain(session, i, GOAL_DIRECT);
 	return SESSION_MOVED;
 }

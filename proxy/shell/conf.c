@@ -26,6 +26,8 @@ enum option {
 	OPT_PRINT_CAPABILITIES,
 	OPT_DATA_THREADS,
 	OPT_POLL_US,
+	OPT_BACKEND_TIMEOUT,
+	OPT_RESUBMIT,
 	OPT_VERSION,
 	OPT_HELP,
 	OPT_LATER, /* known to the interface, not in this version */
@@ -33,6 +35,8 @@ enum option {
 
 #define DATA_THREADS_MAX 64
 #define POLL_US_MAX      1000000
+#define TIMEOUT_S        30
+#define TIMEOUT_S_MAX    (365 * 86400)
 
 #define TEXT(name, value, help, argument)                                                          \
 	{                                                                                          \
@@ -64,6 +68,10 @@ static const struct poptOption options[] = {
 	 "LIST"),
     TEXT("data-threads", OPT_DATA_THREADS, "threads that relay rings (1)", "N"),
     TEXT("poll-us", OPT_POLL_US, "how long such a thread spins before it sleeps (0)", "N"),
+    TEXT("backend-timeout", OPT_BACKEND_TIMEOUT,
+	 "how long an absent back-end is waited for (30; 0: for ever)", "SECONDS"),
+    TEXT("resubmit", OPT_RESUBMIT,
+	 "yes or no: give requests in flight at a crash to the next back-end (yes)", "YESNO"),
     TEXT("device", OPT_DEVICE, "auto, net, blk, scsi, fs or vsock", "TYPE"),
     TEXT("hide", OPT_HIDE, "feature bits never shown: virtio:34,RING_PACKED,protocol:CONFIG",
 	 "LIST"),
@@ -72,11 +80,9 @@ static const struct poptOption options[] = {
     TEXT("log-format", OPT_LOG_FORMAT, "text or json", "FORMAT"),
     PLAIN("print-capabilities", OPT_PRINT_CAPABILITIES,
 	  "print JSON as the QEMU back-end conventions ask, and end"),
-    LATER("resubmit"),
     LATER("log-extent"),
     LATER("state"),
     LATER("metrics"),
-    LATER("backend-timeout"),
     LATER("capture"),
     PLAIN("version", OPT_VERSION, "print the version"),
     {"help", '?', POPT_ARG_NONE, NULL, OPT_HELP, "print this help", NULL},
@@ -239,6 +245,17 @@ static int set_device(struct conf *conf, const char *value, struct diag *diag)
 	return CONF_OK;
 }
 
+static int set_resubmit(struct conf *conf, const char *value, struct diag *diag)
+{
+	static const char *const answers[] = {"yes", "no", NULL};
+	int i = choice(answers, value);
+
+	if (i < 0)
+		return usage(diag, "resubmit", value, "use yes or no");
+	conf->session.drop_inflight = i == 1;
+	return CONF_OK;
+}
+
 static int set_option(struct conf *conf, int option, char *value, char **hide, struct diag *diag)
 {
 	switch (option) {
@@ -274,6 +291,11 @@ static int set_option(struct conf *conf, int option, char *value, char **hide, s
 				  diag);
 	case OPT_POLL_US:
 		return set_number(&conf->rings.poll_us, "poll-us", value, 0, POLL_US_MAX, diag);
+	case OPT_BACKEND_TIMEOUT:
+		return set_number(&conf->rings.backend_timeout_s, "backend-timeout", value, 0,
+				  TIMEOUT_S_MAX, diag);
+	case OPT_RESUBMIT:
+		return set_resubmit(conf, value, diag);
 	case OPT_PRINT_CAPABILITIES:
 		conf->print_capabilities = true;
 		return CONF_OK;
@@ -371,8 +393,10 @@ int conf_parse(struct conf *conf, int argc, char **argv, struct diag *diag)
 	char *hide = NULL;
 	int result;
 
-	*conf =
-	    (struct conf){.log_level = LEVEL_INFO, .session.keep_record = true, .rings.threads = 1};
+	*conf = (struct conf){.log_level = LEVEL_INFO,
+			      .session.keep_record = true,
+			      .rings.threads = 1,
+			      .rings.backend_timeout_s = TIMEOUT_S};
 	if (asks_capabilities(argc, argv)) {
 		conf->print_capabilities = true;
 		return CONF_OK;

@@ -90,5 +90,19 @@ void data_map(struct data *data, const struct map *map);
 void data_watch(struct data *data, unsigned int queue, uint64_t used, unsigned int num,
 		unsigned int limit_ms);
 
+struct data_lost {
+	uint32_t base;     /* where the guest's ring goes on */
+	unsigned int left; /* chains in flight, for an attach with `resubmit` */
+	bool guest;        /* on failure: it was the guest's fault */
+};
+
+/* The back-end of an attached ring is gone (data_ring_lose()); the ring is detached. */
+int data_lose(struct data *data, unsigned int queue, bool resubmit, struct data_lost *lost,
+	      struct diag *diag);
+
+/* The used index of a split ring that is not attached. -EFAULT: it is not in the map. */
+int data_stand(struct data *data, unsigned int queue, uint64_t used, uint16_t *index,
+	       struct diag *diag);
+
 /* As of now, without stopping anything: of all the times the ring was attached. */
 void data_counters(struct data *data, unsigned int queue, struct data_counters *counters);

@@ -2,6 +2,7 @@
 #include "shell/guest.h"
 
 #include "base/bytes.h"
+#include "shell/fds.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 struct mapping {
+	int fd;        /* a copy, to give to a back-end that comes later; only with a base */
 	uint8_t *base; /* as mmap() gave it; NULL: none */
 	uint64_t length;
 	uint8_t *at; /* the bytes asked for */
@@ -39,8 +41,10 @@ struct guest {
 
 static void unmap(struct mapping *mapping)
 {
-	if (mapping->base)
-		munmap(mapping->base, mapping->length);
+	if (!mapping->base)
+		return;
+	munmap(mapping->base, mapping->length);
+	close(mapping->fd);
 	mapping->base = NULL;
 }
 
@@ -112,6 +116,7 @@ static int map_file(struct mapping *mapping, int fd, uint64_t offset, uint64_t s
 	uint64_t lead = 0;
 	struct stat st;
 	void *base;
+	int copy;
 
 	if (fstat(fd, &st) < 0 || size == 0)
 		return diag_set(diag, -EINVAL, "%s of %llu bytes can not be mapped", what,
@@ -128,7 +133,12 @@ static int map_file(struct mapping *mapping, int fd, uint64_t offset, uint64_t s
 		    (off_t)(offset - lead));
 	if (base == MAP_FAILED)
 		return diag_set(diag, -errno, "%s can not be mapped: %s", what, strerror(errno));
-	*mapping = (struct mapping){base, size + lead, (uint8_t *)base + lead};
+	copy = fds_copy(fd);
+	if (copy < 0) {
+		munmap(base, size + lead);
+		return diag_set(diag, -EMFILE, "%s: no descriptor is left to keep its file", what);
+	}
+	*mapping = (struct mapping){copy, base, size + lead, (uint8_t *)base + lead};
 	return 0;
 }
 
@@ -203,6 +213,19 @@ int guest_add(struct guest *guest, const struct wire_region *at, const struct fd
 	else
 		replace(guest, fresh);
 	return result;
+}
+
+int guest_region_fd(const struct guest *guest, uint64_t gpa)
+{
+	for (unsigned int i = 0; i < guest->now->map.count; i++)
+		if (guest->now->map.regions[i].gpa == gpa)
+			return guest->now->mappings[i].fd;
+	return -1;
+}
+
+int guest_log_fd(const struct guest *guest)
+{
+	return guest->log.mapping.base ? guest->log.mapping.fd : -1;
 }
 
 int guest_remove(struct guest *guest, const struct wire_region *at, struct diag *diag)

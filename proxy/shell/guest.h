@@ -7,7 +7,7 @@
  * the old one, and what it alone maps, lives until guest_settle(), which the
  * caller calls when no data thread uses it any more.
  *
- * Descriptors are only looked at: mappings outlive them.
+ * Descriptors are copied, to give them to a back-end that comes later.
  */
 #pragma once
 
@@ -32,6 +32,10 @@ int guest_set_table(struct guest *guest, const struct wire_message *table, struc
 int guest_add(struct guest *guest, const struct wire_region *at, const struct fd_entry *file,
 	      struct diag *diag);
 int guest_remove(struct guest *guest, const struct wire_region *at, struct diag *diag);
+
+/* The file of a region in force or of the log, the guest's own copy; -1: none is mapped. */
+int guest_region_fd(const struct guest *guest, uint64_t gpa);
+int guest_log_fd(const struct guest *guest);
 
 /* Frees what guest_set_table() and its like replaced. */
 void guest_settle(struct guest *guest);

@@ -13,19 +13,20 @@
 #define LOG_RING 0x1u /* SET_VRING_ADDR, flags */
 
 struct ring_fds {
-	int guest_kick, guest_call; /* copies of the front-end's; -1: none */
-	int ring_kick, ring_call;   /* ours, while the ring is relayed */
+	int guest_kick, guest_call, guest_err; /* copies of the front-end's; -1: none */
+	int ring_kick, ring_call;              /* ours, while the ring is relayed */
 };
 
 struct rings {
 	uv_loop_t *loop;
-	const struct session *session;
+	struct session *session;
 	struct rings_config config;
 	const struct data_events *events;
 	void *context;
 	struct guest *guest;
 	struct data *data; /* NULL: no ring was relayed yet */
 	int silent;        /* -1: not needed yet */
+	int log_call;      /* of SET_LOG_FD; -1: none */
 	struct ring_fds fds[WIRE_QUEUES_MAX];
 };
 
@@ -36,9 +37,8 @@ static void replace_fd(int *place, int fd)
 	*place = fd;
 }
 
-struct rings *rings_new(uv_loop_t *loop, const struct session *session,
-			const struct rings_config *config, const struct data_events *events,
-			void *context)
+struct rings *rings_new(uv_loop_t *loop, struct session *session, const struct rings_config *config,
+			const struct data_events *events, void *context)
 {
 	struct rings *rings = calloc(1, sizeof(*rings));
 
@@ -52,9 +52,10 @@ struct rings *rings_new(uv_loop_t *loop, const struct session *session,
 	    .context = context,
 	    .guest = guest_new(),
 	    .silent = -1,
+	    .log_call = -1,
 	};
 	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
-		rings->fds[i] = (struct ring_fds){-1, -1, -1, -1};
+		rings->fds[i] = (struct ring_fds){-1, -1, -1, -1, -1};
 	return rings->guest ? rings : rings_free(rings);
 }
 
@@ -67,10 +68,12 @@ struct rings *rings_free(struct rings *rings)
 	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
 		replace_fd(&rings->fds[i].guest_kick, -1);
 		replace_fd(&rings->fds[i].guest_call, -1);
+		replace_fd(&rings->fds[i].guest_err, -1);
 		replace_fd(&rings->fds[i].ring_kick, -1);
 		replace_fd(&rings->fds[i].ring_call, -1);
 	}
 	replace_fd(&rings->silent, -1);
+	replace_fd(&rings->log_call, -1);
 	free(rings);
 	return NULL;
 }
@@ -285,6 +288,30 @@ static int detach(struct rings *rings, unsigned int index)
 	return 0;
 }
 
+static int lose(struct rings *rings, const struct effect *effect, struct diag *diag)
+{
+	struct data_lost lost;
+	int result = data_lose(rings->data, effect->queue, effect->resubmit, &lost, diag);
+
+	replace_fd(&rings->fds[effect->queue].ring_kick, -1);
+	replace_fd(&rings->fds[effect->queue].ring_call, -1);
+	if (!result)
+		session_ring_lost(rings->session, effect->queue, lost.base, lost.left);
+	return result;
+}
+
+static int stand(struct rings *rings, const struct effect *effect, struct diag *diag)
+{
+	uint16_t index = 0;
+	int result = need_data(rings, diag);
+
+	if (!result)
+		result = data_stand(rings->data, effect->queue, effect->size, &index, diag);
+	if (!result)
+		session_ring_stood(rings->session, effect->queue, index);
+	return result;
+}
+
 static int watch(struct rings *rings, unsigned int index, struct diag *diag)
 {
 	const struct queue_state *queue = &rings->session->queues[index];
@@ -319,6 +346,16 @@ int rings_carry_out(struct rings *rings, const struct effect *effect, struct dia
 	case EFFECT_KEEP_CALL:
 		keep(&fds->guest_call, effect->message);
 		break;
+	case EFFECT_KEEP_ERR:
+		keep(&fds->guest_err, effect->message);
+		break;
+	case EFFECT_KEEP_LOG_CALL:
+		keep(&rings->log_call, effect->message);
+		break;
+	case EFFECT_LOSE:
+		return lose(rings, effect, diag);
+	case EFFECT_STAND:
+		return stand(rings, effect, diag);
 	case EFFECT_MAP:
 		return map(rings, effect->message, diag);
 	case EFFECT_UNMAP:
@@ -372,6 +409,14 @@ static int real_fd(struct rings *rings, const struct fd_entry *entry)
 		return fds->guest_kick;
 	case SESSION_FD_GUEST_CALL:
 		return fds->guest_call;
+	case SESSION_FD_GUEST_ERR:
+		return fds->guest_err;
+	case SESSION_FD_REGION:
+		return guest_region_fd(rings->guest, entry->inode);
+	case SESSION_FD_LOG:
+		return guest_log_fd(rings->guest);
+	case SESSION_FD_LOG_CALL:
+		return rings->log_call;
 	}
 	return -1;
 }
@@ -395,4 +440,17 @@ void rings_counters(struct rings *rings, unsigned int queue, struct data_counter
 		data_counters(rings->data, queue, counters);
 	else
 		*counters = (struct data_counters){.kicks = 0};
+}
+
+uint64_t rings_completed(struct rings *rings)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
+		struct data_counters counters;
+
+		rings_counters(rings, i, &counters);
+		sum += counters.relayed;
+	}
+	return sum;
 }

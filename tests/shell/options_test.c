@@ -194,8 +194,10 @@ static void sides_that_do_not_fit_together_are_bad_usage(void **state)
 static void options_of_later_issues_are_refused_by_name(void **state)
 {
 	static const char *const later[] = {
-	    "--resubmit=yes",   "--log-extent=chain",  "--state=/tmp/x",
-	    "--metrics=/tmp/x", "--backend-timeout=0", "--capture=/tmp/x",
+	    "--log-extent=chain",
+	    "--state=/tmp/x",
+	    "--metrics=/tmp/x",
+	    "--capture=/tmp/x",
 	};
 	static const char *const words[] = {
 	    "--synthesize=log",   "--synthesize=postcopy",  "--synthesize=auto,-postcopy",
@@ -218,7 +220,7 @@ static void options_of_later_issues_are_refused_by_name(void **state)
 static void an_unreachable_path_is_a_run_time_failure(void **state)
 {
 	static const struct refused cases[] = {
-	    {1, "/absent: No such file", {FRONT, "--backend-path=@/absent"}},
+	    {1, "/absent/back: No such file", {FRONT, "--backend-path=@/absent/back"}},
 	    {1, "/file: is no socket", {FRONT, "--backend-path=@/file"}},
 	    {1, "/no/front: can not listen", {"--socket-path=@/no/front", BACK}},
 	    {1, "/file: exists and is no socket", {"--socket-path=@/file", BACK}},
