@@ -7,6 +7,7 @@
 #include "shell/uv_device.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,17 +106,29 @@ static int complete_front(struct process *process, struct diag *diag)
 	return EXIT_FINE;
 }
 
-/* A path nobody could ever be reached at is said at the start, not at the first front-end. */
+/*
+ * The back-end may come later; a path nobody could ever be reached at is said at the
+ * start, not at the first front-end.
+ */
 static int check_backend(const struct process *process, struct diag *diag)
 {
 	const struct conf_end *back = &process->conf.back;
 	struct stat st;
+	bool exists;
+	char *folder;
+	int error;
 
 	if (back->side != CONF_CONNECT)
 		return EXIT_FINE;
 	if (stat(back->path, &st) < 0) {
-		diag_set(diag, 0, "back-end %s: %s: start the back-end first", back->path,
-			 strerror(errno));
+		error = errno;
+		folder = strdup(back->path);
+		exists = error == ENOENT && folder && access(dirname(folder), X_OK) == 0;
+		free(folder);
+		if (exists)
+			return EXIT_FINE;
+		diag_set(diag, 0, "back-end %s: %s: give a path in a folder that exists",
+			 back->path, strerror(error));
 		return EXIT_RUN;
 	}
 	if (S_ISSOCK(st.st_mode))

@@ -17,6 +17,7 @@
 static json_t *follow(const struct view *view);
 static json_t *help(const struct view *view);
 static int move_rings(const struct view *view, const char *argument, struct diag *diag);
+static int swap_backend(const struct view *view, const char *argument, struct diag *diag);
 
 #define SHOWS(name, make, help)                                                                    \
 	{                                                                                          \
@@ -41,7 +42,8 @@ static const struct command_row {
     SHOWS("events", follow, "follow what happens; events come to every connection unasked"),
     SHOWS("help", help, "the commands"),
     {"data-path", status_path, "move the rings: direct, shadow or auto", "path", move_rings},
-    SHOWS("swap-backend", NULL, "move the device to another back-end"),
+    {"swap-backend", status_backend, "move the device to the back-end at PATH, dropping nothing",
+     "path", swap_backend},
     SHOWS("log-audit", NULL, "compare the back-end's dirty log with what it wrote"),
     SHOWS("dirty-rate", NULL, "measure how fast the guest's memory is written"),
     SHOWS("capture", NULL, "record all messages and events"),
@@ -60,6 +62,11 @@ static int move_rings(const struct view *view, const char *argument, struct diag
 		if (strcmp(names[mode], argument) == 0)
 			return view->move(view->context, mode, diag);
 	return diag_set(diag, 1, "data-path %.64s: is none: use auto, direct or shadow", argument);
+}
+
+static int swap_backend(const struct view *view, const char *argument, struct diag *diag)
+{
+	return view->swap(view->context, argument, diag);
 }
 
 static json_t *follow(const struct view *view)

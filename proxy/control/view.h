@@ -23,7 +23,6 @@ struct view_counts {
 /* What the daemon itself relayed of a ring; zeros while it is direct. */
 struct view_ring {
 	uint64_t kicks, calls, relayed, bytes_written;
-	uint64_t pages_marked; /* in a dirty log, that were not marked yet */
 	unsigned int inflight;
 };
 
@@ -40,5 +39,7 @@ struct view {
 	const struct view_ring *rings; /* WIRE_QUEUES_MAX of them; NULL without a session */
 	/* Moves the rings, those of sessions to come too; 0, or 1 with the line. */
 	int (*move)(void *context, enum session_mode mode, struct diag *diag);
+	/* Moves the device to the back-end at this path; the same. */
+	int (*swap)(void *context, const char *path, struct diag *diag);
 	void *context;
 };

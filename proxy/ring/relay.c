@@ -409,6 +409,23 @@ uint32_t relay_leave(struct relay *relay)
 	return relay_base(relay);
 }
 
+void relay_give_up(struct relay *relay)
+{
+	unsigned int count = relay->inflight.count - relay->again;
+
+	for (; relay->again < relay->inflight.count; relay->again++) {
+		const struct inflight_order *order = &relay->inflight.order[relay->again];
+		struct ring_chain chain = {.id = order->id, .slots = order->slots};
+
+		inflight_complete(&relay->inflight, order->entry);
+		device_push(&relay->device, &chain, 0);
+	}
+	if (count)
+		publish(relay);
+	relay->counters.relayed += count;
+	relay->call = true;
+}
+
 void relay_move(struct relay *relay, const struct ring_areas *guest,
 		const struct ring_memory *memory)
 {

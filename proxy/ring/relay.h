@@ -209,6 +209,12 @@ uint32_t relay_base(const struct relay *relay);
  */
 uint32_t relay_leave(struct relay *relay);
 
+/*
+ * After relay_init() with `resubmit`: what is to be submitted again is given back
+ * empty instead, for devices where a repeated request does harm.
+ */
+void relay_give_up(struct relay *relay);
+
 /* The same guest memory, mapped elsewhere from now on. */
 void relay_move(struct relay *relay, const struct ring_areas *guest,
 		const struct ring_memory *memory);

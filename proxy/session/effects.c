@@ -79,6 +79,11 @@ void effects_send(struct session *session, enum session_port port, struct wire_m
 		session->out_of_memory = true;
 		return;
 	}
+	/* No back-end is there: the next one is told what holds by then (link.h). */
+	if (port == PORT_BACK_MAIN && session->link.sm.state == LINK_AWAY) {
+		effects_drop(session, message);
+		return;
+	}
 	effects_add(session,
 		    &(struct effect){.kind = EFFECT_SEND, .port = port, .message = message});
 }

@@ -40,7 +40,8 @@ static void drop_through(struct exchange *exchange, unsigned int place)
 	unsigned int to = place + 1;
 
 	for (unsigned int i = place; i-- > 0;)
-		if (at(exchange, i)->origin == EXCHANGE_ANSWERED)
+		if (at(exchange, i)->origin == EXCHANGE_ANSWERED ||
+		    at(exchange, i)->origin == EXCHANGE_ORPHANED)
 			*at(exchange, --to) = *at(exchange, i);
 	drop_first(exchange, to);
 }
@@ -52,7 +53,8 @@ bool exchange_match(struct exchange *exchange, uint32_t id, struct exchange_entr
 		struct exchange_entry *candidate = at(exchange, i);
 
 		/* The back-end knows nothing of it. */
-		if (candidate->origin == EXCHANGE_ANSWERED)
+		if (candidate->origin == EXCHANGE_ANSWERED ||
+		    candidate->origin == EXCHANGE_ORPHANED)
 			continue;
 		if (candidate->id == id) {
 			*entry = *candidate;
@@ -104,6 +106,27 @@ struct wire_message *exchange_due(struct exchange *exchange)
 		}
 		if (candidate->expect != WIRE_EXPECT_PERHAPS)
 			break;
+	}
+	return NULL;
+}
+
+void exchange_disown(struct exchange *exchange)
+{
+	for (unsigned int i = 0; i < exchange->count; i++)
+		at(exchange, i)->origin = EXCHANGE_DISOWNED;
+}
+
+struct wire_message *exchange_adopt(struct exchange *exchange)
+{
+	for (unsigned int i = 0; i < exchange->count; i++) {
+		struct exchange_entry *entry = at(exchange, i);
+		struct wire_message *again = entry->again;
+
+		if (entry->origin != EXCHANGE_ORPHANED)
+			continue;
+		entry->origin = EXCHANGE_PEER;
+		entry->again = NULL;
+		return again;
 	}
 	return NULL;
 }

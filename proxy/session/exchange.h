@@ -27,6 +27,8 @@ enum exchange_origin {
 	EXCHANGE_PEER,     /* the requester at the other end: the reply is passed on */
 	EXCHANGE_OURS,     /* the daemon: the reply is for the session */
 	EXCHANGE_ANSWERED, /* the peer's, answered by the daemon: waits its turn */
+	EXCHANGE_ORPHANED, /* the peer's, to be asked again of the next back-end */
+	EXCHANGE_DISOWNED, /* of a back-end that is gone: its reply is for nobody */
 };
 
 struct exchange_entry {
@@ -39,6 +41,8 @@ struct exchange_entry {
 	struct wire_agreement agreed; /* when it was sent: decides the reply's layout */
 	uint64_t sent_ns;
 	struct wire_message *answer; /* EXCHANGE_ANSWERED only; NULL: not known yet */
+	/* What to ask again, where the back-end alone can answer and it has no descriptors. */
+	struct wire_message *again;
 };
 
 struct exchange {
@@ -68,6 +72,12 @@ bool exchange_fill(struct exchange *exchange, uint32_t id, int queue, struct wir
 
 /* The next answer of our own whose turn it is, NULL: none. The caller owns it. */
 struct wire_message *exchange_due(struct exchange *exchange);
+
+/* The replies due to the requester are for nobody any more. */
+void exchange_disown(struct exchange *exchange);
+
+/* The first orphan is the peer's again: what to ask, NULL: there is none. The caller owns it. */
+struct wire_message *exchange_adopt(struct exchange *exchange);
 
 /* The oldest request that a reply must come for, NULL: none. */
 const struct exchange_entry *exchange_oldest(const struct exchange *exchange);

@@ -3,12 +3,13 @@
 
 #include "base/bytes.h"
 #include "session/effects.h"
+#include "session/link.h"
 
 #define PACKED_FRESH 0x80008000u
 
 static const struct sm_state states[] = {
     [PATH_STOPPED] = {"stopped", SM_TO(PATH_DIRECT) | SM_TO(PATH_SHADOW)},
-    [PATH_DIRECT] = {"direct", SM_TO(PATH_STOPPED) | SM_TO(PATH_QUIETING)},
+    [PATH_DIRECT] = {"direct", SM_TO(PATH_STOPPED) | SM_TO(PATH_QUIETING) | SM_TO(PATH_LEAVING)},
     [PATH_SHADOW] = {"shadow", SM_TO(PATH_STOPPED) | SM_TO(PATH_DRAINING)},
     [PATH_DRAINING] = {"draining", SM_TO(PATH_STOPPED) | SM_TO(PATH_LEAVING)},
     [PATH_QUIETING] = {"quieting", SM_TO(PATH_STOPPED) | SM_TO(PATH_LEAVING) | SM_TO(PATH_DIRECT)},
@@ -67,30 +68,19 @@ static bool can_relay(const struct session *session)
 	       !acked(session, WIRE_F_ACCESS_PLATFORM);
 }
 
-/* With the event index of a split ring the back-end says how far it has read. */
-static bool watched(const struct session *session)
-{
-	return acked(session, WIRE_F_RING_EVENT_IDX) && !packed(session);
-}
-
-/* While the log is on, and all the time where rings could not come in when it is turned on. */
-static bool log_needs(const struct session *session)
-{
-	bool enters = session_device(session) == WIRE_DEVICE_BLK && watched(session);
-
-	return session->log_ours && (dirty_ordered(&session->dirty) || !enters);
-}
-
-/* Where rings belong, as far as it is ours to say. */
-static bool shadow_due(const struct session *session, enum session_mode mode)
-{
-	return mode == MODE_SHADOW || (mode == MODE_AUTO && session->record_ours) ||
-	       log_needs(session);
-}
-
 bool path_wanted(const struct session *session)
 {
-	return session->features_set && can_relay(session) && shadow_due(session, session->mode);
+	if (!session->features_set || !can_relay(session))
+		return false;
+	switch (session->mode) {
+	case MODE_DIRECT:
+		return false;
+	case MODE_SHADOW:
+		return true;
+	case MODE_AUTO:
+		break;
+	}
+	return session->record_ours;
 }
 
 static void ring_effect(struct session *session, enum effect_kind kind, unsigned int index)
@@ -108,8 +98,8 @@ static struct wire_message *with_fd(struct wire_message *message, enum session_f
 	return message;
 }
 
-static void ask_fd(struct session *session, uint32_t id, unsigned int index, bool given,
-		   enum session_fd fd)
+void path_ask_fd(struct session *session, uint32_t id, unsigned int index, bool given,
+		 enum session_fd fd)
 {
 	struct wire_message *message =
 	    wire_request_u64(id, 0, index | (given ? 0 : WIRE_RING_NOFD));
@@ -117,7 +107,7 @@ static void ask_fd(struct session *session, uint32_t id, unsigned int index, boo
 	stage_ask(session, given ? with_fd(message, fd, index) : message);
 }
 
-static void ask_enable(struct session *session, unsigned int index)
+void path_ask_enable(struct session *session, unsigned int index)
 {
 	/* Without bit 30 a started ring is enabled, and Rust back-ends take no such message. */
 	if (session->queues[index].enabled &&
@@ -138,9 +128,9 @@ static void configure_shadow(struct session *session, unsigned int index)
 					      packed(session) ? PACKED_FRESH : 0));
 	stage_ask(session, wire_request_addr(0, index, 0, slot + ARENA_DESC, slot + ARENA_DEVICE,
 					     slot + ARENA_DRIVER, 0));
-	ask_fd(session, WIRE_SET_VRING_CALL, index, true, SESSION_FD_RING_CALL);
-	ask_fd(session, WIRE_SET_VRING_KICK, index, true, SESSION_FD_RING_KICK);
-	ask_enable(session, index);
+	path_ask_fd(session, WIRE_SET_VRING_CALL, index, true, SESSION_FD_RING_CALL);
+	path_ask_fd(session, WIRE_SET_VRING_KICK, index, true, SESSION_FD_RING_KICK);
+	path_ask_enable(session, index);
 }
 
 static void configure_direct(struct session *session, unsigned int index)
@@ -151,9 +141,9 @@ static void configure_direct(struct session *session, unsigned int index)
 	stage_ask(session, wire_request_state(WIRE_SET_VRING_BASE, 0, index, queue->base));
 	stage_ask(session, wire_request_addr(0, index, queue->flags, queue->desc, queue->used,
 					     queue->avail, queue->log));
-	ask_fd(session, WIRE_SET_VRING_CALL, index, queue->has_call, SESSION_FD_GUEST_CALL);
-	ask_fd(session, WIRE_SET_VRING_KICK, index, queue->has_kick, SESSION_FD_GUEST_KICK);
-	ask_enable(session, index);
+	path_ask_fd(session, WIRE_SET_VRING_CALL, index, queue->has_call, SESSION_FD_GUEST_CALL);
+	path_ask_fd(session, WIRE_SET_VRING_KICK, index, queue->has_kick, SESSION_FD_GUEST_KICK);
+	path_ask_enable(session, index);
 }
 
 static void begin(struct session *session, unsigned int index, enum path_state state)
@@ -175,7 +165,7 @@ void path_start(struct session *session, unsigned int index)
 	begin(session, index, path_wanted(session) ? PATH_SHADOW : PATH_DIRECT);
 }
 
-static void drain(struct session *session, unsigned int index, enum path_goal goal)
+void path_drain(struct session *session, unsigned int index, enum path_goal goal)
 {
 	struct queue_state *queue = &session->queues[index];
 
@@ -188,13 +178,25 @@ static void drain(struct session *session, unsigned int index, enum path_goal go
 
 void path_stop(struct session *session, unsigned int index)
 {
-	drain(session, index, GOAL_STOP);
+	path_drain(session, index, GOAL_STOP);
 }
 
 static void leave(struct session *session, unsigned int index)
 {
-	sm_move(&session->queues[index].path, PATH_LEAVING);
+	struct queue_state *queue = &session->queues[index];
+
+	queue->left_direct = queue->path.state == PATH_QUIETING || queue->path.state == PATH_DIRECT;
+	sm_move(&queue->path, PATH_LEAVING);
 	stage_ask(session, wire_request_state(WIRE_GET_VRING_BASE, 0, index, 0));
+}
+
+void path_leave_direct(struct session *session, unsigned int index)
+{
+	struct queue_state *queue = &session->queues[index];
+
+	queue->goal = GOAL_SWAP;
+	session->holding++;
+	leave(session, index);
 }
 
 void session_clock(struct session *session, uint64_t now_ns)
@@ -231,30 +233,15 @@ static void tell(struct session *session, const char *event, unsigned int index)
 		    sm_name(&queue->path), (unsigned long long)pause);
 }
 
-/* For a migration that waits for it longer: to go on without the ring would lose what it writes. */
-static unsigned int quiet_ms(const struct session *session)
-{
-	return session->log_ours && dirty_ordered(&session->dirty) ? SESSION_LOG_QUIET_MS
-								   : SESSION_QUIET_MS;
-}
-
 /* The back-end goes on where it is, with what the guest has asked for meanwhile. */
 static void stay(struct session *session, unsigned int index)
 {
 	struct queue_state *queue = &session->queues[index];
-	struct crossing crossing = {.from = PORT_BACK_MAIN};
 
-	if (session->log_ours && dirty_ordered(&session->dirty)) {
-		stage_refuse(session, &crossing,
-			     "LOG_ALL: ring %u can not be logged, it still had requests in flight "
-			     "after %u ms",
-			     index, quiet_ms(session));
-		return;
-	}
 	sm_move(&queue->path, PATH_DIRECT);
 	session->holding--;
 	session->stayed++;
-	ask_fd(session, WIRE_SET_VRING_KICK, index, queue->has_kick, SESSION_FD_GUEST_KICK);
+	path_ask_fd(session, WIRE_SET_VRING_KICK, index, queue->has_kick, SESSION_FD_GUEST_KICK);
 	ring_effect(session, EFFECT_NUDGE, index);
 	stage_log(session, LEVEL_WARN,
 		  "ring %u stays direct: the back-end still had requests of it in flight after "
@@ -273,6 +260,15 @@ void session_quiet(struct session *session, unsigned int index, bool quiet)
 		stay(session, index);
 }
 
+void path_answer_stop(struct session *session, unsigned int index)
+{
+	uint32_t base = session->queues[index].base;
+
+	exchange_fill(&session->exchange[WIRE_MAIN], WIRE_GET_VRING_BASE, (int)index,
+		      wire_reply_state(WIRE_GET_VRING_BASE, index, base));
+	stage_rings_stopped(session, index, base);
+}
+
 /* The ring is stopped at the back-end: what it was stopped for happens now. */
 static void left(struct session *session, unsigned int index)
 {
@@ -280,13 +276,13 @@ static void left(struct session *session, unsigned int index)
 
 	sm_move(&queue->path, PATH_STOPPED);
 	session->holding--;
-	stage_dirty_arrived(session);
 	stage_shadow_release(session, index);
 	switch (queue->goal) {
 	case GOAL_STOP:
-		exchange_fill(&session->exchange[WIRE_MAIN], WIRE_GET_VRING_BASE, (int)index,
-			      wire_reply_state(WIRE_GET_VRING_BASE, index, queue->base));
-		stage_rings_stopped(session, index, queue->base);
+		path_answer_stop(session, index);
+		break;
+	case GOAL_SWAP:
+		/* It starts again at the next back-end. */
 		break;
 	case GOAL_DIRECT:
 		begin(session, index, PATH_DIRECT);
@@ -297,10 +293,11 @@ static void left(struct session *session, unsigned int index)
 		ring_effect(session, EFFECT_NUDGE, index);
 		break;
 	}
-	if (queue->goal != GOAL_STOP) {
+	if (queue->goal == GOAL_DIRECT || queue->goal == GOAL_SHADOW) {
 		queue->moves++;
 		tell(session, "QUEUE_MOVED", index);
 	}
+	link_ring_left(session);
 }
 
 /* The back-end has heard of the silent kicks: it takes nothing more from now on. */
@@ -308,9 +305,7 @@ static void silent(struct session *session)
 {
 	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
 		if (session->queues[i].path.state == PATH_QUIETING)
-			effects_add(session, &(struct effect){.kind = EFFECT_WATCH,
-							      .queue = i,
-							      .size = quiet_ms(session)});
+			ring_effect(session, EFFECT_WATCH, i);
 }
 
 void path_reply(struct session *session, const struct crossing *crossing)
@@ -327,7 +322,7 @@ void path_reply(struct session *session, const struct crossing *crossing)
 		if (queue->path.state != PATH_LEAVING)
 			break;
 		/* Coming from direct the back-end alone knows where the ring is to go on. */
-		if (queue->goal == GOAL_SHADOW)
+		if (queue->left_direct)
 			queue->base = stage_rings_base(session, bytes_load32(reply->payload + 4));
 		left(session, (unsigned int)crossing->entry->queue);
 		break;
@@ -340,7 +335,6 @@ static void abandon(struct session *session, unsigned int index)
 	struct queue_state *queue = &session->queues[index];
 
 	session->holding--;
-	stage_dirty_arrived(session);
 	if (queue->goal == GOAL_STOP)
 		exchange_fill(&session->exchange[WIRE_MAIN], WIRE_GET_VRING_BASE, (int)index,
 			      wire_reply_state(WIRE_GET_VRING_BASE, index, queue->base));
@@ -352,7 +346,8 @@ void path_reset(struct session *session)
 		struct queue_state *queue = &session->queues[i];
 		unsigned int state = queue->path.state;
 
-		queue->absorbed = queue->disable_held = false;
+		queue->absorbed = queue->disable_held = queue->resubmit = false;
+		queue->parked = 0;
 		if (state == PATH_STOPPED)
 			continue;
 		if (state == PATH_DRAINING || state == PATH_QUIETING || state == PATH_LEAVING)
@@ -386,6 +381,8 @@ static int may_relay(const struct session *session, struct diag *diag)
 /* What a ring needs that is to be moved while it runs. */
 static int may_enter(const struct session *session, struct diag *diag)
 {
+	bool watched = acked(session, WIRE_F_RING_EVENT_IDX) && !packed(session);
+
 	if (session_device(session) != WIRE_DEVICE_BLK)
 		return diag_set(
 		    diag, SESSION_REFUSED,
@@ -396,7 +393,7 @@ static int may_enter(const struct session *session, struct diag *diag)
 		return diag_set(diag, SESSION_REFUSED,
 				"rings of this guest can not be relayed: it needs VERSION_1, no "
 				"ACCESS_PLATFORM and no postcopy");
-	if (!watched(session))
+	if (!watched)
 		return diag_set(
 		    diag, SESSION_REFUSED,
 		    "without RING_EVENT_IDX on a split ring it can not be seen what the "
@@ -412,11 +409,15 @@ static void enter(struct session *session, unsigned int index)
 	queue->move_began_ns = session->now_ns;
 	session->holding++;
 	sm_move(&queue->path, PATH_QUIETING);
-	ask_fd(session, WIRE_SET_VRING_KICK, index, true, SESSION_FD_SILENT);
+	path_ask_fd(session, WIRE_SET_VRING_KICK, index, true, SESSION_FD_SILENT);
 }
 
 static int may_move(const struct session *session, bool shadow, struct diag *diag)
 {
+	if (session->link.sm.state != LINK_LIVE)
+		return diag_set(diag, SESSION_REFUSED,
+				"the back-end is %s: try again when it is back",
+				sm_name(&session->link.sm));
 	if (session->holding)
 		return diag_set(diag, SESSION_REFUSED,
 				"%u rings are on the move: try again when they have arrived",
@@ -437,13 +438,18 @@ static bool any(const struct session *session, enum path_state state)
 	return false;
 }
 
-/* Sets the running rings on their way. */
-static int follow(struct session *session, bool shadow, struct diag *diag)
+int session_move(struct session *session, enum session_mode mode, struct diag *diag)
 {
+	bool shadow = mode == MODE_SHADOW || (mode == MODE_AUTO && session->record_ours);
+	int result = may_move(session, shadow, diag);
+
+	if (result)
+		return result;
+	/* Rings started later go there, also where those that run can not. */
+	session->mode = mode;
 	session->stayed = 0;
 	if (shadow && any(session, PATH_DIRECT)) {
-		int result = may_enter(session, diag);
-
+		result = may_enter(session, diag);
 		if (result)
 			return result;
 		for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
@@ -453,33 +459,6 @@ static int follow(struct session *session, bool shadow, struct diag *diag)
 	}
 	for (unsigned int i = 0; !shadow && i < WIRE_QUEUES_MAX; i++)
 		if (session->queues[i].path.state == PATH_SHADOW)
-			drain(session, i, GOAL_DIRECT);
+			path_drain(session, i, GOAL_DIRECT);
 	return SESSION_MOVED;
-}
-
-int session_move(struct session *session, enum session_mode mode, struct diag *diag)
-{
-	bool shadow = shadow_due(session, mode);
-	int result;
-
-	if (mode == MODE_DIRECT && shadow)
-		return diag_set(diag, SESSION_REFUSED,
-				"the daemon keeps the dirty log of this device: rings stay relayed "
-				"while a migration is under way, and where they could not come "
-				"back for one");
-	result = may_move(session, shadow, diag);
-	if (result)
-		return result;
-	/* Rings started later go there, also where those that run can not. */
-	session->mode = mode;
-	return follow(session, shadow, diag);
-}
-
-int path_follow_log(struct session *session, struct diag *diag)
-{
-	bool shadow = shadow_due(session, session->mode);
-
-	if (shadow && any(session, PATH_DIRECT) && may_relay(session, diag))
-		return SESSION_REFUSED;
-	return follow(session, shadow, diag);
 }

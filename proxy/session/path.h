@@ -44,13 +44,6 @@ bool path_suits(const struct session *session);
 /* Whether a ring that starts now is to be relayed. */
 bool path_wanted(const struct session *session);
 
-/*
- * LOG_ALL was acknowledged or taken back, and the log is ours: the running rings go
- * where that needs them. 0; SESSION_REFUSED: one of them can not be relayed, the diag
- * says why.
- */
-int path_follow_log(struct session *session, struct diag *diag);
-
 /* SET_VRING_KICK came for a stopped ring whose configuration is complete. */
 void path_start(struct session *session, unsigned int index);
 
@@ -64,3 +57,26 @@ void path_reset(struct session *session);
 void path_reply(struct session *session, const struct crossing *crossing);
 
 void path_init(struct session *session);
+
+/* For the parts of a session that go on at another back-end (link.h, replay.h): */
+
+/* Every ring is stopped, as its lost back-end left it. */
+void path_lost(struct session *session);
+/* 0: no ring is in the way of that; else the diag names one. */
+int path_survivable(const struct session *session, struct diag *diag);
+
+/* Every ring leaves the back-end; SESSION_REFUSED: the diag says why one can not. */
+int path_may_leave(const struct session *session, struct diag *diag);
+void path_leave(struct session *session);
+
+/* What the front-end said of a ring that is not started. */
+void path_configure(struct session *session, unsigned int index);
+
+/* Steps of the above. */
+void path_drain(struct session *session, unsigned int index, enum path_goal goal);
+void path_leave_direct(struct session *session, unsigned int index);
+/* GET_VRING_BASE is answered with the ring's base. */
+void path_answer_stop(struct session *session, unsigned int index);
+void path_ask_fd(struct session *session, uint32_t id, unsigned int index, bool given,
+		 enum session_fd fd);
+void path_ask_enable(struct session *session, unsigned int index);

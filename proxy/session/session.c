@@ -3,10 +3,12 @@
 
 #include "base/bytes.h"
 #include "session/effects.h"
+#include "session/link.h"
 #include "session/path.h"
 #include "session/stage.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define STAGE_COUNT (sizeof(stages) / sizeof(stages[0]))
 
@@ -16,8 +18,8 @@
  * no back-end may see before memory and rings take note of it.
  */
 static const struct stage *const stages[] = {
-    &stage_features, &stage_postcopy, &stage_state, &stage_backreq,  &stage_memory,
-    &stage_dirty,    &stage_iotlb,    &stage_rings, &stage_inflight, &stage_shadow,
+    &stage_features, &stage_postcopy, &stage_state,    &stage_backreq, &stage_memory, &stage_dirty,
+    &stage_iotlb,    &stage_rings,    &stage_inflight, &stage_keep,    &stage_shadow,
 };
 
 static const struct {
@@ -40,6 +42,11 @@ const char *session_port_name(enum session_port port)
 	return ports[port].name;
 }
 
+enum wire_channel session_port_channel(enum session_port port)
+{
+	return ports[port].channel;
+}
+
 struct session *session_new(const struct session_config *config)
 {
 	struct session *session = calloc(1, sizeof(*session));
@@ -51,6 +58,7 @@ struct session *session_new(const struct session_config *config)
 	session->config = *config;
 	session->mode = config->mode;
 	path_init(session);
+	link_init(session);
 	dirty_init(&session->dirty);
 	postcopy_init(&session->postcopy);
 	return session;
@@ -60,8 +68,13 @@ static void forget_exchange(struct session *session, enum wire_channel channel)
 {
 	struct exchange *exchange = &session->exchange[channel];
 
-	for (unsigned int i = 0; i < exchange->count; i++)
-		effects_drop(session, exchange->ring[(exchange->first + i) % EXCHANGE_MAX].answer);
+	for (unsigned int i = 0; i < exchange->count; i++) {
+		const struct exchange_entry *entry =
+		    &exchange->ring[(exchange->first + i) % EXCHANGE_MAX];
+
+		effects_drop(session, entry->answer);
+		effects_drop(session, entry->again);
+	}
 	exchange->count = 0;
 }
 
@@ -72,6 +85,7 @@ void session_end(struct session *session)
 	session->held_status = NULL;
 	effects_drop(session, session->postcopy_table);
 	session->postcopy_table = NULL;
+	link_end(session);
 	forget_exchange(session, WIRE_MAIN);
 	forget_exchange(session, WIRE_BACKEND);
 }
@@ -93,7 +107,7 @@ enum wire_device session_device(const struct session *session)
 
 bool session_wants(const struct session *session, enum session_port port)
 {
-	if (port == PORT_FRONT_MAIN && session->holding)
+	if (port == PORT_FRONT_MAIN && (session->holding || link_holds(session)))
 		return false;
 	return !ports[port].requests || !exchange_full(&session->exchange[ports[port].channel]);
 }
@@ -112,142 +126,6 @@ static void count(struct session *session, enum session_port port,
 	if (!wire_row(ports[port].channel, id))
 		id = WIRE_FRONT_COUNT;
 	session->counts[ports[port].channel][ports[port].direction][id]++;
-}
-
-static void send_due(struct session *session, enum wire_channel channel)
-{
-	enum session_port requester = channel == WIRE_MAIN ? PORT_FRONT_MAIN : PORT_BACK_BACKEND;
-	struct wire_message *answer;
-
-	while ((answer = exchange_due(&session->exchange[channel])))
-		effects_send(session, requester, answer);
-}
-
-static uint64_t region_address(const struct crossing *crossing)
-{
-	const struct wire_message *message = crossing->message;
-
-	/* The 8-byte acknowledgement in postcopy has none. */
-	if (!crossing->row || crossing->row->payload != WIRE_PAYLOAD_MEM_REG ||
-	    message->header.size < wire_payload(WIRE_PAYLOAD_MEM_REG)->least)
-		return 0;
-	return wire_slot_region(message).gpa;
-}
-
-static struct exchange_entry entry_of(struct session *session, const struct crossing *crossing,
-				      enum exchange_origin origin)
-{
-	enum wire_channel channel = ports[crossing->from].channel;
-
-	return (struct exchange_entry){
-	    .origin = origin,
-	    .expect = wire_reply_expected(channel, &session->agreement, crossing->message),
-	    .id = crossing->message->header.id,
-	    .flags = crossing->message->header.flags,
-	    .queue = crossing->row ? wire_queue_index(crossing->row, crossing->message) : -1,
-	    .region = region_address(crossing),
-	    .agreed = session->agreement,
-	    .sent_ns = session->now_ns,
-	};
-}
-
-enum stage_verdict stage_answer(struct session *session, struct crossing *crossing,
-				struct wire_message *reply)
-{
-	enum wire_channel channel = ports[crossing->from].channel;
-	struct exchange_entry entry = entry_of(session, crossing, EXCHANGE_ANSWERED);
-
-	effects_drop(session, crossing->message);
-	if (!reply) {
-		session->out_of_memory = true;
-		return STAGE_TAKEN;
-	}
-	entry.expect = WIRE_EXPECT_REPLY;
-	entry.answer = reply;
-	exchange_push(&session->exchange[channel], &entry);
-	send_due(session, channel);
-	return STAGE_TAKEN;
-}
-
-void stage_answer_later(struct session *session, struct crossing *crossing)
-{
-	struct exchange_entry entry = entry_of(session, crossing, EXCHANGE_ANSWERED);
-
-	effects_drop(session, crossing->message);
-	entry.expect = WIRE_EXPECT_REPLY;
-	exchange_push(&session->exchange[ports[crossing->from].channel], &entry);
-}
-
-enum stage_verdict stage_acknowledge(struct session *session, struct crossing *crossing)
-{
-	enum wire_channel channel = ports[crossing->from].channel;
-
-	if (wire_reply_expected(channel, &session->agreement, crossing->message) !=
-	    WIRE_EXPECT_NOTHING)
-		return stage_answer(session, crossing,
-				    wire_reply_u64(crossing->message->header.id, 0));
-	effects_drop(session, crossing->message);
-	return STAGE_TAKEN;
-}
-
-enum stage_verdict stage_refuse(struct session *session, struct crossing *crossing,
-				const char *format, ...)
-{
-	struct effect effect = {.kind = EFFECT_FAULT, .port = crossing->from, .level = LEVEL_ERROR};
-	va_list args;
-
-	effects_drop(session, crossing->message);
-	if (session->faulted)
-		return STAGE_TAKEN;
-	session->faulted = true;
-	va_start(args, format);
-	effects_text(session, &effect, format, args);
-	va_end(args);
-	return STAGE_TAKEN;
-}
-
-void stage_ask(struct session *session, struct wire_message *request)
-{
-	struct crossing crossing = {.from = PORT_FRONT_MAIN, .message = request};
-	struct exchange_entry entry;
-
-	if (!request) {
-		session->out_of_memory = true;
-		return;
-	}
-	crossing.row = wire_row(WIRE_MAIN, request->header.id);
-	entry = entry_of(session, &crossing, EXCHANGE_OURS);
-	if (entry.expect != WIRE_EXPECT_NOTHING)
-		exchange_push(&session->exchange[WIRE_MAIN], &entry);
-	effects_send(session, PORT_BACK_MAIN, request);
-}
-
-void stage_log(struct session *session, enum level level, const char *format, ...)
-{
-	struct effect effect = {.kind = EFFECT_LOG, .level = level};
-	va_list args;
-
-	va_start(args, format);
-	effects_text(session, &effect, format, args);
-	va_end(args);
-}
-
-void stage_event(struct session *session, const char *event, const char *format, ...)
-{
-	struct effect effect = {.kind = EFFECT_EVENT, .event = event};
-	va_list args;
-
-	va_start(args, format);
-	effects_text(session, &effect, format, args);
-	va_end(args);
-}
-
-struct queue_state *stage_queue(struct session *session, const struct crossing *crossing)
-{
-	int index = crossing->entry ? crossing->entry->queue
-				    : wire_queue_index(crossing->row, crossing->message);
-
-	return index >= 0 && index < (int)WIRE_QUEUES_MAX ? &session->queues[index] : NULL;
 }
 
 static void warn_unknown(struct session *session, enum session_port port,
@@ -274,28 +152,64 @@ static void refuse_unknown(struct session *session, struct crossing *crossing)
 	    crossing->message->header.id);
 }
 
-/* A request no stage kept goes to the other side, its reply remembered as due. */
-static void pass_request(struct session *session, struct crossing *crossing,
-			 const struct exchange_entry *entry)
+/* What only the back-end can answer may have to be asked again of the next one. */
+static struct wire_message *copy_of(struct session *session, const struct wire_row *row,
+				    const struct wire_message *message)
+{
+	struct wire_message *copy;
+
+	if (!row || row->reply != WIRE_REPLY_ALWAYS || message->fds.count)
+		return NULL;
+	copy = wire_message_new(message->header.id, message->header.flags, message->header.size);
+	if (copy)
+		memcpy(copy->payload, message->payload, message->header.size);
+	session->out_of_memory |= !copy;
+	return copy;
+}
+
+static void send_across(struct session *session, struct crossing *crossing,
+			struct exchange_entry *entry)
 {
 	struct effect effect = {.kind = EFFECT_SEND,
 				.port = ports[crossing->from].across,
 				.message = crossing->message};
-	uint32_t id = crossing->message->header.id;
 
 	if (crossing->splice) {
 		/* A new socket in place of the old: what was asked there is answered nowhere. */
 		effect.kind = EFFECT_SPLICE;
 		forget_exchange(session, WIRE_BACKEND);
 	}
+	if (crossing->from == PORT_FRONT_MAIN) {
+		session->link.last_sent = entry->id;
+		entry->again = copy_of(session, crossing->row, crossing->message);
+	}
 	if (entry->expect != WIRE_EXPECT_NOTHING)
 		exchange_push(&session->exchange[ports[crossing->from].channel], entry);
 	effects_add(session, &effect);
+}
+
+void stage_pass(struct session *session, struct crossing *crossing)
+{
+	struct exchange_entry entry = stage_entry(session, crossing, EXCHANGE_PEER);
+
+	send_across(session, crossing, &entry);
+}
+
+/* A request no stage kept goes to the other side, its reply remembered as due. */
+static void pass_request(struct session *session, struct crossing *crossing,
+			 struct exchange_entry *entry)
+{
+	uint32_t id = crossing->message->header.id;
+
+	if (crossing->from == PORT_FRONT_MAIN && link_away(session))
+		link_request(session, crossing);
+	else
+		send_across(session, crossing, entry);
 	for (size_t i = 0; crossing->row && i < STAGE_COUNT; i++)
 		if (crossing->from == PORT_FRONT_MAIN && stages[i]->after)
 			stages[i]->after(session, id);
 	/* A reset answers who waits for a ring to stop. */
-	send_due(session, ports[crossing->from].channel);
+	stage_send_due(session, ports[crossing->from].channel);
 }
 
 static void receive_request(struct session *session, struct crossing *crossing)
@@ -310,8 +224,8 @@ static void receive_request(struct session *session, struct crossing *crossing)
 		return;
 	}
 	/* Before any stage: whether REPLY_ACK was agreed when the request was made decides. */
-	entry = entry_of(session, crossing, EXCHANGE_PEER);
-	if (result == WIRE_UNKNOWN && (session->record_ours || session->log_ours)) {
+	entry = stage_entry(session, crossing, EXCHANGE_PEER);
+	if (result == WIRE_UNKNOWN && session->record_ours) {
 		refuse_unknown(session, crossing);
 		return;
 	}
@@ -354,6 +268,7 @@ static void receive_ours(struct session *session, struct crossing *crossing)
 	const struct wire_message *reply = crossing->message;
 
 	path_reply(session, crossing);
+	link_reply(session, crossing);
 	if (reply->header.size == 8 && crossing->row->reply == WIRE_REPLY_ACK &&
 	    bytes_load64(reply->payload) != 0)
 		stage_log(session, LEVEL_WARN,
@@ -393,6 +308,11 @@ static void receive_reply(struct session *session, struct crossing *crossing)
 		return;
 	}
 	crossing->entry = &entry;
+	effects_drop(session, entry.again);
+	if (entry.origin == EXCHANGE_DISOWNED) {
+		effects_drop(session, crossing->message);
+		return;
+	}
 	if (wire_check_reply(channel, &entry.agreed, entry.flags, crossing->message, &diag) ==
 	    WIRE_FAULT) {
 		stage_refuse(session, crossing, "%s", diag.text);
@@ -403,7 +323,7 @@ static void receive_reply(struct session *session, struct crossing *crossing)
 		return;
 	if (entry.origin == EXCHANGE_OURS) {
 		receive_ours(session, crossing);
-		send_due(session, channel);
+		stage_send_due(session, channel);
 		return;
 	}
 	for (size_t i = 0; crossing->row && i < STAGE_COUNT; i++) {
@@ -414,7 +334,7 @@ static void receive_reply(struct session *session, struct crossing *crossing)
 			return;
 	}
 	effects_send(session, ports[crossing->from].across, crossing->message);
-	send_due(session, channel);
+	stage_send_due(session, channel);
 }
 
 void session_receive(struct session *session, enum session_port port, struct wire_message *message,

@@ -23,12 +23,11 @@
 #include "mem/regions.h"
 #include "postcopy/phase.h"
 #include "session/exchange.h"
+#include "session/kept.h"
 #include "wire/offers.h"
 
 /* How long a ring that is to be relayed hears no kicks while the back-end completes what it has. */
 #define SESSION_QUIET_MS 500u
-/* The same while a migration waits for it. */
-#define SESSION_LOG_QUIET_MS 20000u
 
 /* Bytes of a reply to SET_LOG_BASE (payloads.def, ANY_ACK). */
 #define SESSION_LOG_REPLY_MAX 16u
@@ -55,6 +54,11 @@ enum session_fd {
 	SESSION_FD_RING_CALL = -6,  /* from the back-end to the daemon */
 	SESSION_FD_GUEST_KICK = -7, /* as EFFECT_KEEP_FD kept it */
 	SESSION_FD_GUEST_CALL = -8,
+	SESSION_FD_GUEST_ERR = -9,
+	SESSION_FD_REGION = -10, /* the file of the region whose address is in `inode` */
+	SESSION_FD_LOG = -11,    /* of SET_LOG_BASE */
+	SESSION_FD_LOG_CALL = -12,
+	SESSION_FD_CHANNEL = -13, /* a new socket whose other end is PORT_BACK_BACKEND */
 };
 
 enum effect_kind {
@@ -63,6 +67,8 @@ enum effect_kind {
 	EFFECT_SPLICE, /* SET_BACKEND_REQ_FD: keep its socket as PORT_FRONT_BACKEND, put one
 			* end of a new pair in its place, the other end is PORT_BACK_BACKEND;
 			* then send it to `port` */
+	EFFECT_SWAP,   /* no ring is at the back-end any more: give it up for the candidate, then
+			* session_back_adopted() */
 	EFFECT_LOG,    /* a line for people */
 	EFFECT_EVENT,  /* something the control socket's followers are told; `text` is JSON */
 	EFFECT_FAULT,  /* end the session: the peer at `port` broke a rule */
@@ -71,19 +77,23 @@ enum effect_kind {
 	 * session's: another effect sends or drops it. */
 	EFFECT_KEEP_KICK, /* keep a copy of the message's descriptor (none: forget the last) */
 	EFFECT_KEEP_CALL,
+	EFFECT_KEEP_ERR,
+	EFFECT_KEEP_LOG_CALL,
 	EFFECT_MAP,        /* map the regions of SET_MEM_TABLE or ADD_MEM_REG */
 	EFFECT_UNMAP,      /* unmap that of REM_MEM_REG */
 	EFFECT_MAP_LOG,    /* map the log of SET_LOG_BASE */
-	EFFECT_KEEP_LOG,   /* keep the descriptor of SET_LOG_FD, to be raised after marks */
-	EFFECT_LOGGING,    /* LOG_ALL changed: what is marked of relayed rings did */
 	EFFECT_RECORD_NEW, /* make an inflight record of `size` bytes */
 	EFFECT_RECORD_MAP, /* map that of SET_INFLIGHT_FD */
 	EFFECT_ATTACH,     /* relay this ring from now on, as its queue_state says */
 	EFFECT_RETARGET,   /* the call descriptor or the log of a relayed ring changed */
 	EFFECT_DRAIN,      /* take nothing more from the guest; session_drained() at the end */
 	EFFECT_DETACH,     /* relay it no longer */
+	EFFECT_LOSE,       /* its back-end is gone: take what is done, relay it no longer, keep the
+			    * rest for `resubmit` or else complete it empty; session_ring_lost() */
+	EFFECT_STAND,      /* direct, its back-end is gone: how far the ring at user address `size`
+			    * is used; session_ring_stood() */
 	EFFECT_WATCH,      /* wait until the back-end has nothing of a direct ring in flight, for
-			    * `size` milliseconds at most: session_quiet() */
+			    * SESSION_QUIET_MS at most: session_quiet() */
 	EFFECT_NUDGE,      /* raise the guest's call and the back-end's kick once */
 };
 
@@ -92,7 +102,7 @@ struct effect {
 	enum session_port port;
 	struct wire_message *message;
 	unsigned int queue;
-	bool resubmit; /* ATTACH: what the record has in flight is submitted again */
+	bool resubmit; /* ATTACH, LOSE: what the record has in flight is submitted again */
 	uint64_t size;
 	enum level level;
 	const char *event;
@@ -114,24 +124,32 @@ enum path_goal {
 	GOAL_STOP, /* the front-end asked */
 	GOAL_DIRECT,
 	GOAL_SHADOW,
+	GOAL_SWAP, /* it goes on at another back-end */
 };
 
 struct queue_state {
 	struct sm path;
 	enum path_goal goal;
-	bool resubmit;  /* the record came from the front-end: what it has in flight is to be
-			 * submitted again when the ring is attached */
-	bool absorbed;  /* its configuration was kept from the back-end: it is to be sent at the
-			   start */
-	uint64_t moves; /* between direct and shadow, complete */
+	bool left_direct; /* LEAVING, and it was direct before */
+	bool resubmit;    /* the record came from the front-end: what it has in flight is to be
+			   * submitted again when the ring is attached */
+	bool absorbed;    /* its configuration was kept from the back-end: it is to be sent at the
+			     start */
+	uint64_t moves;   /* between direct and shadow, complete */
 	uint64_t move_began_ns;
 	uint64_t longest_pause_us; /* from the last chain taken to the ring at work again */
 	bool seen;                 /* the back-end has heard of this ring */
 	bool started;              /* kick given, not stopped by GET_VRING_BASE */
 	bool enabled;
-	bool enable_held;  /* SET_VRING_ENABLE came before SET_FEATURES */
-	bool disable_held; /* SET_VRING_ENABLE 0 waits until the relayed ring is drained */
+	bool stop_due;       /* GET_VRING_BASE came for requests the lost back-end had: it is
+			      * answered when the next one has completed them */
+	unsigned int parked; /* of those, as long as there is no next one */
+	bool enable_held;    /* SET_VRING_ENABLE came before SET_FEATURES */
+	bool disable_held;   /* SET_VRING_ENABLE 0 waits until the relayed ring is drained */
 	bool has_kick, has_call, has_err;
+	bool addressed; /* SET_VRING_ADDR came */
+	bool endian_given;
+	uint32_t endian;
 	uint32_t held_enable;
 	uint32_t size; /* descriptors */
 	uint32_t base; /* as SET_VRING_BASE or the reply to GET_VRING_BASE carried it */
@@ -158,18 +176,30 @@ enum session_mode {
 	MODE_SHADOW,
 };
 
-enum session_log {
-	LOG_BY_BACKEND,
-	LOG_WHERE_LACKING, /* by the daemon where the back-end can not */
-	LOG_OURS,          /* by the daemon whatever the back-end can */
+/* The back-end's life, as this session sees it. */
+enum link_state {
+	LINK_LIVE,
+	LINK_AWAY,      /* lost: requests are answered from state, or wait */
+	LINK_REPLAYING, /* a new one is told all there is to know */
+	LINK_LEAVING,   /* rings drain, to go on at a candidate */
+};
+
+struct link {
+	struct sm sm;
+	uint64_t adopted_ns, lost_ns;
+	uint32_t last_sent;  /* id of the last request to the back-end */
+	unsigned int parked; /* requests in flight when it was lost */
+	unsigned int deaths; /* in a row, each within a moment and with nothing completed */
+	uint64_t completed;  /* when it was adopted, in chains */
+	uint64_t replays, last_outage_us;
+	struct wire_message *waiting; /* the front-end's, for the next back-end to answer */
 };
 
 struct session_config {
 	struct offers offers;
 	enum session_mode mode;
-	bool keep_record; /* an inflight record, where the back-end has none */
-	enum session_log log;
-	bool log_used_len;       /* mark what a completion says was written, not all that may be */
+	bool drop_inflight;      /* what is in flight at a crash is not submitted again */
+	bool keep_record;        /* an inflight record, where the back-end has none */
 	enum wire_device device; /* UNKNOWN: guess */
 };
 
@@ -190,9 +220,6 @@ struct session {
 	struct queue_state queues[WIRE_QUEUES_MAX];
 	struct regions regions;
 	struct dirty dirty;
-	bool log_ours;          /* the daemon marks what the back-end writes */
-	bool features_repeated; /* the back-end has just these already: LOG_ALL alone changed */
-	bool order_waits;       /* SET_FEATURES is answered when the rings have moved */
 	enum session_mode mode; /* as configured, or as asked for since */
 	struct arena arena;
 	bool arena_given;                    /* the back-end has it in its memory */
@@ -201,6 +228,8 @@ struct session {
 	uint16_t record_queues, record_size; /* rings and descriptors a ring in the record */
 	unsigned int holding;                /* rings on the move: the front-end waits meanwhile */
 	unsigned int stayed;                 /* rings the last move had to leave where they were */
+	struct link link;
+	struct kept kept;
 	struct postcopy postcopy;
 	struct wire_message *postcopy_table; /* the back-end's answer, for the further pairs */
 	unsigned int postcopy_pairs;         /* of those that still wait for it */
@@ -241,9 +270,28 @@ void session_drained(struct session *session, unsigned int queue, uint32_t base)
 
 /*
  * The back-end has nothing of a watched ring in flight any more; false: it still
- * has after the time it was given, and the ring stays direct.
+ * has after SESSION_QUIET_MS, and the ring stays direct.
  */
 void session_quiet(struct session *session, unsigned int queue, bool quiet);
+
+/*
+ * The back-end's connection is over. 0: the session goes on without one, until
+ * session_back_adopted(). Otherwise it can not, and the diag says why. `completed`:
+ * chains relayed so far.
+ */
+int session_back_lost(struct session *session, uint64_t now_ns, uint64_t completed,
+		      struct diag *diag);
+
+/* EFFECT_LOSE and EFFECT_STAND were carried out: where the ring goes on, chains in flight. */
+void session_ring_lost(struct session *session, unsigned int queue, uint32_t base,
+		       unsigned int parked);
+void session_ring_stood(struct session *session, unsigned int queue, uint32_t base);
+
+/* PORT_BACK_MAIN is a new back-end, that candidate.h found fit. */
+void session_back_adopted(struct session *session, uint64_t now_ns, uint64_t completed);
+
+/* Moves to the candidate the shell has: EFFECT_SWAP follows when no ring is in the way. */
+int session_swap(struct session *session, struct diag *diag);
 
 /* The ring or its memory is broken, by the guest or by the back-end: the session ends. */
 void session_ring_fault(struct session *session, unsigned int queue, bool guest, const char *text);
@@ -271,3 +319,4 @@ const struct exchange_entry *session_oldest(const struct session *session,
 enum wire_device session_device(const struct session *session);
 
 const char *session_port_name(enum session_port port);
+enum wire_channel session_port_channel(enum session_port port);

@@ -38,13 +38,23 @@ struct stage {
 };
 
 extern const struct stage stage_features, stage_memory, stage_rings, stage_dirty, stage_iotlb,
-    stage_postcopy, stage_backreq, stage_state, stage_shadow, stage_inflight;
+    stage_postcopy, stage_backreq, stage_state, stage_shadow, stage_inflight, stage_keep;
 
 /*
  * Answers the request in `crossing` with a u64 if its sender waits for an
  * answer, in its turn, and disposes of the request. Always STAGE_TAKEN.
  */
 enum stage_verdict stage_acknowledge(struct session *session, struct crossing *crossing);
+
+/* Passes a request of the front-end's that has been through the stages. */
+void stage_pass(struct session *session, struct crossing *crossing);
+
+/* Sends the answers of our own whose turn it is. */
+void stage_send_due(struct session *session, enum wire_channel channel);
+
+/* How a request in `crossing` is remembered until its reply. */
+struct exchange_entry stage_entry(struct session *session, const struct crossing *crossing,
+				  enum exchange_origin origin);
 
 /* Answers with this reply, in its turn; NULL: no memory. Disposes of the request. */
 enum stage_verdict stage_answer(struct session *session, struct crossing *crossing,
@@ -72,9 +82,6 @@ __attribute__((format(printf, 3, 4))) void stage_log(struct session *session, en
 /* `format` makes the JSON object of the event. */
 __attribute__((format(printf, 3, 4))) void stage_event(struct session *session, const char *event,
 						       const char *format, ...);
-
-/* A ring has moved: the acknowledgement of LOG_ALL goes out with the last. */
-void stage_dirty_arrived(struct session *session);
 
 /* Sends the SET_VRING_ENABLE 0 that waited for this ring to be drained, if one did. */
 void stage_shadow_release(struct session *session, unsigned int index);

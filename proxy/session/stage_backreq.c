@@ -13,6 +13,7 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 	switch (crossing->message->header.id) {
 	case WIRE_SET_BACKEND_REQ_FD:
 		crossing->splice = S_ISSOCK(crossing->message->fds.entries[0].mode);
+		session->kept.channel = crossing->splice;
 		if (!crossing->splice)
 			stage_log(
 			    session, LEVEL_WARN,

@@ -122,6 +122,7 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 		queue->base = bytes_load32(payload + 4);
 		break;
 	case WIRE_SET_VRING_ADDR:
+		queue->addressed = true;
 		set_address(queue, payload);
 		break;
 	case WIRE_SET_VRING_KICK:

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "session/effects.h"
+#include "session/link.h"
 #include "session/path.h"
 
 static void note(struct session *session, enum effect_kind kind, const struct crossing *crossing,
@@ -176,7 +177,8 @@ static enum stage_verdict set_kick(struct session *session, struct crossing *cro
 		note(session, EFFECT_RETARGET, crossing, index);
 		return stage_acknowledge(session, crossing);
 	}
-	if (queue->path.state != PATH_STOPPED)
+	/* The replay starts it. */
+	if (queue->path.state != PATH_STOPPED || link_away(session))
 		return STAGE_PASS;
 	if (!queue->absorbed) {
 		sm_move(&queue->path, PATH_DIRECT);

@@ -20,13 +20,14 @@ enum option {
 	OPT_SYNTHESIZE,
 	OPT_DEVICE,
 	OPT_HIDE,
-	OPT_LOG_EXTENT,
 	OPT_CONTROL,
 	OPT_LOG_LEVEL,
 	OPT_LOG_FORMAT,
 	OPT_PRINT_CAPABILITIES,
 	OPT_DATA_THREADS,
 	OPT_POLL_US,
+	OPT_BACKEND_TIMEOUT,
+	OPT_RESUBMIT,
 	OPT_VERSION,
 	OPT_HELP,
 	OPT_LATER, /* known to the interface, not in this version */
@@ -34,6 +35,8 @@ enum option {
 
 #define DATA_THREADS_MAX 64
 #define POLL_US_MAX      1000000
+#define TIMEOUT_S        30
+#define TIMEOUT_S_MAX    (365 * 86400)
 
 #define TEXT(name, value, help, argument)                                                          \
 	{                                                                                          \
@@ -61,24 +64,25 @@ static const struct poptOption options[] = {
 	 "PATH"),
     TEXT("data-path", OPT_DATA_PATH, "auto, direct (guest and back-end share the rings) or shadow",
 	 "MODE"),
-    TEXT("synthesize", OPT_SYNTHESIZE, "auto, none, inflight, log: done in the back-end's place",
+    TEXT("synthesize", OPT_SYNTHESIZE, "auto, none, inflight: done in the back-end's place",
 	 "LIST"),
     TEXT("data-threads", OPT_DATA_THREADS, "threads that relay rings (1)", "N"),
     TEXT("poll-us", OPT_POLL_US, "how long such a thread spins before it sleeps (0)", "N"),
+    TEXT("backend-timeout", OPT_BACKEND_TIMEOUT,
+	 "how long an absent back-end is waited for (30; 0: for ever)", "SECONDS"),
+    TEXT("resubmit", OPT_RESUBMIT,
+	 "yes or no: give requests in flight at a crash to the next back-end (yes)", "YESNO"),
     TEXT("device", OPT_DEVICE, "auto, net, blk, scsi, fs or vsock", "TYPE"),
     TEXT("hide", OPT_HIDE, "feature bits never shown: virtio:34,RING_PACKED,protocol:CONFIG",
 	 "LIST"),
-    TEXT("log-extent", OPT_LOG_EXTENT,
-	 "chain or used-len: what of a completed chain is marked dirty", "EXTENT"),
     TEXT("control", OPT_CONTROL, "control socket for vhost-ferryctl", "PATH"),
     TEXT("log-level", OPT_LOG_LEVEL, "error, warn, info or debug", "LEVEL"),
     TEXT("log-format", OPT_LOG_FORMAT, "text or json", "FORMAT"),
     PLAIN("print-capabilities", OPT_PRINT_CAPABILITIES,
 	  "print JSON as the QEMU back-end conventions ask, and end"),
-    LATER("resubmit"),
+    LATER("log-extent"),
     LATER("state"),
     LATER("metrics"),
-    LATER("backend-timeout"),
     LATER("capture"),
     PLAIN("version", OPT_VERSION, "print the version"),
     {"help", '?', POPT_ARG_NONE, NULL, OPT_HELP, "print this help", NULL},
@@ -142,42 +146,21 @@ static int set_data_path(struct conf *conf, const char *value, struct diag *diag
 /* One word of the list; what an issue has not brought yet is refused by name. */
 static int synthesize_one(struct conf *conf, const char *word, const char *value, struct diag *diag)
 {
-	static const char *const words[] = {"auto", "inflight", "-inflight", "log", "-log", NULL};
-	static const char *const later[] = {"postcopy", "iommu", "reply-ack", "mem-slots", NULL};
+	static const char *const later[] = {"log",       "postcopy",  "iommu",
+					    "reply-ack", "mem-slots", NULL};
 
-	switch (choice(words, word)) {
-	case 0:
+	if (strcmp(word, "auto") == 0 || strcmp(word, "inflight") == 0) {
 		conf->session.keep_record = true;
-		conf->session.log = LOG_WHERE_LACKING;
-		return CONF_OK;
-	case 1:
-	case 2:
-		conf->session.keep_record = word[0] != '-';
-		return CONF_OK;
-	case 3:
-		conf->session.log = LOG_OURS;
-		return CONF_OK;
-	case 4:
-		conf->session.log = LOG_BY_BACKEND;
-		return CONF_OK;
+	} else if (strcmp(word, "-inflight") == 0) {
+		conf->session.keep_record = false;
+	} else if (choice(later, word + (word[0] == '-')) >= 0) {
+		return usage(diag, "synthesize", value,
+			     "only inflight is done in the back-end's place yet: use auto, none, "
+			     "inflight or auto,-inflight");
+	} else {
+		return usage(diag, "synthesize", value,
+			     "is no list of auto, none, inflight, -inflight");
 	}
-	if (choice(later, word + (word[0] == '-')) >= 0)
-		return usage(
-		    diag, "synthesize", value,
-		    "only inflight and log are done in the back-end's place yet: use auto, "
-		    "none, inflight, log, -inflight, -log, or several of them");
-	return usage(diag, "synthesize", value,
-		     "is no list of auto, none, inflight, log, -inflight, -log");
-}
-
-static int set_log_extent(struct conf *conf, const char *value, struct diag *diag)
-{
-	static const char *const extents[] = {"chain", "used-len", NULL};
-	int i = choice(extents, value);
-
-	if (i < 0)
-		return usage(diag, "log-extent", value, "use chain or used-len");
-	conf->session.log_used_len = i == 1;
 	return CONF_OK;
 }
 
@@ -187,7 +170,6 @@ static int set_synthesize(struct conf *conf, const char *value, struct diag *dia
 	int result = CONF_OK;
 
 	conf->session.keep_record = false;
-	conf->session.log = LOG_BY_BACKEND;
 	conf->synthesize_given = true;
 	conf->synthesize_none = strcmp(value, "none") == 0;
 	while (!result && !conf->synthesize_none && (word = strsep(&rest, ",")))
@@ -263,6 +245,17 @@ static int set_device(struct conf *conf, const char *value, struct diag *diag)
 	return CONF_OK;
 }
 
+static int set_resubmit(struct conf *conf, const char *value, struct diag *diag)
+{
+	static const char *const answers[] = {"yes", "no", NULL};
+	int i = choice(answers, value);
+
+	if (i < 0)
+		return usage(diag, "resubmit", value, "use yes or no");
+	conf->session.drop_inflight = i == 1;
+	return CONF_OK;
+}
+
 static int set_option(struct conf *conf, int option, char *value, char **hide, struct diag *diag)
 {
 	switch (option) {
@@ -288,8 +281,6 @@ static int set_option(struct conf *conf, int option, char *value, char **hide, s
 		return set_device(conf, value, diag);
 	case OPT_HIDE:
 		return add_hidden(hide, value, diag);
-	case OPT_LOG_EXTENT:
-		return set_log_extent(conf, value, diag);
 	case OPT_CONTROL:
 		return set_path(&conf->control, "control", value, diag);
 	case OPT_LOG_LEVEL:
@@ -300,6 +291,11 @@ static int set_option(struct conf *conf, int option, char *value, char **hide, s
 				  diag);
 	case OPT_POLL_US:
 		return set_number(&conf->rings.poll_us, "poll-us", value, 0, POLL_US_MAX, diag);
+	case OPT_BACKEND_TIMEOUT:
+		return set_number(&conf->rings.backend_timeout_s, "backend-timeout", value, 0,
+				  TIMEOUT_S_MAX, diag);
+	case OPT_RESUBMIT:
+		return set_resubmit(conf, value, diag);
 	case OPT_PRINT_CAPABILITIES:
 		conf->print_capabilities = true;
 		return CONF_OK;
@@ -312,17 +308,14 @@ static int set_option(struct conf *conf, int option, char *value, char **hide, s
 static int settle_path(struct conf *conf, struct diag *diag)
 {
 	bool direct = conf->session.mode == MODE_DIRECT;
-	bool asked = conf->session.keep_record || conf->session.log != LOG_BY_BACKEND;
 
-	if (direct && conf->synthesize_given && asked)
+	if (direct && conf->synthesize_given && conf->session.keep_record)
 		return diag_set(
 		    diag, CONF_USAGE,
 		    "--synthesize needs the daemon in the data path, and --data-path=direct "
 		    "keeps it out: leave one of them out");
-	if (direct || conf->synthesize_none) {
+	if (direct || conf->synthesize_none)
 		conf->session.keep_record = false;
-		conf->session.log = LOG_BY_BACKEND;
-	}
 	conf->session.offers.watch_only =
 	    direct || (conf->synthesize_none && conf->session.mode == MODE_AUTO);
 	return CONF_OK;
@@ -401,8 +394,9 @@ int conf_parse(struct conf *conf, int argc, char **argv, struct diag *diag)
 	int result;
 
 	*conf = (struct conf){.log_level = LEVEL_INFO,
-			      .session = {.keep_record = true, .log = LOG_WHERE_LACKING},
-			      .rings.threads = 1};
+			      .session.keep_record = true,
+			      .rings.threads = 1,
+			      .rings.backend_timeout_s = TIMEOUT_S};
 	if (asks_capabilities(argc, argv)) {
 		conf->print_capabilities = true;
 		return CONF_OK;

@@ -110,6 +110,65 @@ void data_detach(struct data *data, unsigned int queue)
 	forget_notes(data, queue);
 }
 
+struct lose {
+	bool resubmit;
+	struct data_lost *lost;
+};
+
+static void run_lose(struct data *data, unsigned int index, struct command *command)
+{
+	const struct lose *lose = command->argument;
+	struct data_ring *ring = &data->rings[command->queue];
+	int result;
+
+	/* A fault of the guest's was quicker, and is on its way. */
+	if (!ring->attached)
+		return;
+	result = data_ring_lose(ring, data->map, lose->resubmit, &lose->lost->base,
+				&lose->lost->left, command->diag);
+	lose->lost->guest = result == DATA_RING_GUEST_FAULT;
+	command->result = result == DATA_RING_WORKED ? 0 : -EPROTO;
+	data_thread_take_out(&data->list[index], ring);
+}
+
+int data_lose(struct data *data, unsigned int queue, bool resubmit, struct data_lost *lost,
+	      struct diag *diag)
+{
+	struct lose lose = {resubmit, lost};
+	struct command command = {.run = run_lose, .queue = queue, .argument = &lose, .diag = diag};
+
+	*lost = (struct data_lost){.base = 0};
+	return run_for_queue(data, &command);
+}
+
+struct stand {
+	uint64_t used;
+	uint16_t *index;
+};
+
+static void run_stand(struct data *data, unsigned int index, struct command *command)
+{
+	const struct stand *stand = command->argument;
+	const struct ring_used *used = map_uva(data->map, stand->used, sizeof(*used));
+
+	if (used)
+		*stand->index = __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE);
+	else
+		command->result =
+		    diag_set(command->diag, -EFAULT, "used ring 0x%llx is in no memory region",
+			     (unsigned long long)stand->used);
+}
+
+int data_stand(struct data *data, unsigned int queue, uint64_t used, uint16_t *index,
+	       struct diag *diag)
+{
+	struct stand stand = {used, index};
+	struct command command = {
+	    .run = run_stand, .queue = queue, .argument = &stand, .diag = diag};
+
+	return run_for_queue(data, &command);
+}
+
 static void run_drain(struct data *data, unsigned int index, struct command *command)
 {
 	if (data->rings[command->queue].attached)
@@ -169,24 +228,6 @@ void data_map(struct data *data, const struct map *map)
 		run_on(data, i, &command);
 }
 
-static void run_merge(struct data *data, unsigned int index, struct command *command)
-{
-	const struct data_merge *merge = command->argument;
-
-	for (unsigned int i = 0; i < merge->map->count; i++) {
-		const struct map_region *region = &merge->map->regions[i];
-
-		bitmap_merge(merge->to, merge->from, merge->words, region->gpa, region->size);
-	}
-}
-
-int data_merge(struct data *data, const struct data_merge *merge, struct diag *diag)
-{
-	struct command command = {.run = run_merge, .argument = merge, .diag = diag};
-
-	return run_on(data, 0, &command);
-}
-
 static void run_watch(struct data *data, unsigned int index, struct command *command)
 {
 	data->watches[command->queue] = *(const struct watch *)command->argument;
@@ -234,6 +275,8 @@ static void on_async_closed(uv_handle_t *handle)
 {
 	struct data *data = handle->data;
 
+	for (unsigned int q = 0; q < WIRE_QUEUES_MAX; q++)
+		data_ring_free(&data->rings[q]);
 	pthread_mutex_destroy(&data->lock);
 	pthread_cond_destroy(&data->done);
 	free(data->rings);

@@ -44,7 +44,6 @@ struct data_log {
 	struct map_range areas[2]; /* what a device writes of a ring; of size 0: nothing */
 	bool buffers;              /* the back-end does not mark what it writes: we do */
 	bool used_len;             /* of a chain what it says it wrote, not all it may write */
-	int raised;                /* copied; raised when pages were marked; -1: nobody asked */
 };
 
 struct data_attach {
@@ -85,23 +84,25 @@ void data_retarget(struct data *data, unsigned int queue, int guest_kick, int gu
 void data_map(struct data *data, const struct map *map);
 
 /*
- * Marks in one log what is marked in another: `pages` from `gpa` on. -EFAULT with the
- * line: one of them was made shorter by its owner.
- */
-struct data_merge {
-	const uint64_t *from;
-	uint64_t *to;
-	uint64_t words;        /* that both have */
-	const struct map *map; /* of this memory */
-};
-int data_merge(struct data *data, const struct data_merge *merge, struct diag *diag);
-
-/*
  * Watches a split ring with event index that is not attached: quiet when the
  * back-end's avail_event equals the used index, within `limit_ms` or not.
  */
 void data_watch(struct data *data, unsigned int queue, uint64_t used, unsigned int num,
 		unsigned int limit_ms);
+
+struct data_lost {
+	uint32_t base;     /* where the guest's ring goes on */
+	unsigned int left; /* chains in flight, for an attach with `resubmit` */
+	bool guest;        /* on failure: it was the guest's fault */
+};
+
+/* The back-end of an attached ring is gone (data_ring_lose()); the ring is detached. */
+int data_lose(struct data *data, unsigned int queue, bool resubmit, struct data_lost *lost,
+	      struct diag *diag);
+
+/* The used index of a split ring that is not attached. -EFAULT: it is not in the map. */
+int data_stand(struct data *data, unsigned int queue, uint64_t used, uint16_t *index,
+	       struct diag *diag);
 
 /* As of now, without stopping anything: of all the times the ring was attached. */
 void data_counters(struct data *data, unsigned int queue, struct data_counters *counters);

@@ -4,6 +4,7 @@
 #include "shell/fds.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -69,9 +70,6 @@ static void mark_ring(struct data_ring *ring)
 	for (unsigned int i = 0; ring->log.at && i < 2; i++)
 		bitmap_gather(&ring->burst, ring->log.areas[i].gpa, ring->log.areas[i].size);
 	bitmap_settle(&ring->burst);
-	if (ring->burst.marked != ring->told)
-		fds_raise(ring->log.raised);
-	ring->told = ring->burst.marked;
 }
 
 /*
@@ -82,32 +80,52 @@ static void set_log(struct data_ring *ring, const struct data_log *log)
 {
 	const struct relay_watcher watcher = {wrote, settle, ring};
 
-	close_fd(&ring->log.raised);
 	ring->log = *log;
-	ring->log.raised = -1;
 	bitmap_aim(&ring->burst, log->at, log->size);
 	relay_watch(&ring->relay, log->at && log->buffers ? &watcher : NULL);
-	mark_ring(ring); /* may be the end of it, where the log has vanished */
-	ring->log.raised = fds_copy(log->raised);
-	fds_raise(ring->log.raised);
+	mark_ring(ring);
+}
+
+/* What is in flight has to outlive the back-end, whether or not the front-end asks for that. */
+static int need_record(struct data_ring *ring, struct relay_config *config, struct diag *diag)
+{
+	size_t bytes = inflight_bytes(config->format, config->num);
+
+	if (config->record)
+		return 0;
+	if (ring->record_bytes != bytes) {
+		free(ring->record);
+		ring->record_bytes = 0;
+		ring->record = calloc(1, bytes);
+		if (!ring->record)
+			return diag_set(diag, -ENOMEM, "no memory for a record of %zu bytes",
+					bytes);
+		ring->record_bytes = bytes;
+	}
+	config->record = ring->record;
+	config->record_num = config->num;
+	return 0;
 }
 
 int data_ring_attach(struct data_ring *ring, const struct data_attach *attach,
 		     const struct map *map, struct diag *diag)
 {
 	struct relay_config config = attach->relay;
-	int result;
+	int result = need_record(ring, &config, diag);
 
+	if (result)
+		return result;
 	*ring = (struct data_ring){
 	    .past = ring->counts,
 	    .counts = ring->counts,
+	    .record = ring->record,
+	    .record_bytes = ring->record_bytes,
 	    .queue = attach->queue,
 	    .format = config.format,
 	    .num = config.num,
 	    .desc = attach->desc,
 	    .driver = attach->driver,
 	    .device = attach->device,
-	    .log.raised = -1,
 	};
 	result = find_areas(ring, map, &config.guest, diag);
 	if (result)
@@ -116,7 +134,8 @@ int data_ring_attach(struct data_ring *ring, const struct data_attach *attach,
 	result = relay_init(&ring->relay, &config, diag);
 	if (result)
 		return result;
-	set_log(ring, &attach->log);
+	set_log(ring, &attach->log); /* may be gone: nothing but the relay is held yet */
+	ring->config = config;
 	ring->guest_kick = fds_copy(attach->guest_kick);
 	ring->guest_call = fds_copy(attach->guest_call);
 	ring->back_kick = fds_copy(attach->back_kick);
@@ -133,8 +152,14 @@ void data_ring_detach(struct data_ring *ring)
 	close_fd(&ring->guest_call);
 	close_fd(&ring->back_kick);
 	close_fd(&ring->back_call);
-	close_fd(&ring->log.raised);
 	ring->attached = false;
+}
+
+void data_ring_free(struct data_ring *ring)
+{
+	free(ring->record);
+	ring->record = NULL;
+	ring->record_bytes = 0;
 }
 
 /* The control thread reads these while we count. */
@@ -212,6 +237,49 @@ bool data_ring_drained(struct data_ring *ring, uint32_t *base)
 	/* Whoever goes on from here starts with wishes of its own. */
 	fds_raise(ring->guest_call);
 	return true;
+}
+
+/* As after a crash of our own, but that nobody takes the rest up again. */
+static int give_up(struct data_ring *ring, const struct map *map, struct diag *diag)
+{
+	const struct relay_counters counters = ring->relay.counters;
+	struct relay_config config = ring->config;
+	int result = find_areas(ring, map, &config.guest, diag);
+
+	config.memory = memory_of(map);
+	config.resubmit = true;
+	config.base = relay_base(&ring->relay);
+	relay_deinit(&ring->relay);
+	if (!result)
+		result = relay_init(&ring->relay, &config, diag);
+	if (result)
+		return result;
+	ring->relay.counters = counters;
+	set_log(ring, &ring->log);
+	relay_give_up(&ring->relay);
+	return 0;
+}
+
+int data_ring_lose(struct data_ring *ring, const struct map *map, bool resubmit, uint32_t *base,
+		   unsigned int *left, struct diag *diag)
+{
+	int result;
+
+	relay_hold(&ring->relay, true);
+	do
+		result = relay_complete(&ring->relay, BUDGET, diag);
+	while (result == RING_OK);
+	if (result >= RING_FAULTS || result < 0)
+		return DATA_RING_BACK_FAULT;
+	if (!resubmit && relay_in_flight(&ring->relay) && give_up(ring, map, diag))
+		return DATA_RING_GUEST_FAULT;
+	*left = relay_in_flight(&ring->relay);
+	*base = *left ? relay_base(&ring->relay) : relay_leave(&ring->relay);
+	mark_ring(ring);
+	publish_counts(ring);
+	fds_raise(ring->guest_call);
+	ring->left = true;
+	return DATA_RING_WORKED;
 }
 
 void data_ring_nudge(struct data_ring *ring)

@@ -20,8 +20,10 @@ struct data_ring {
 	int guest_kick, guest_call, back_kick, back_call; /* -1: none */
 	struct data_log log;
 	struct bitmap_burst burst;
-	uint64_t told;             /* of burst.marked: whoever asked to hear of marks knows these */
 	struct data_counters past; /* of this ring, before it was attached */
+	void *record; /* of our own, where nobody else keeps one; outlives a lost back-end */
+	size_t record_bytes;
+	struct relay_config config;  /* as attached */
 	struct data_counters counts; /* stored here, loaded by the control thread */
 };
 
@@ -36,6 +38,8 @@ enum data_ring_result {
 int data_ring_attach(struct data_ring *ring, const struct data_attach *attach,
 		     const struct map *map, struct diag *diag);
 void data_ring_detach(struct data_ring *ring);
+/* Frees the record; the ring is not attached. */
+void data_ring_free(struct data_ring *ring);
 
 /* One bounded round in both directions. */
 int data_ring_work(struct data_ring *ring, struct diag *diag);
@@ -51,6 +55,14 @@ void data_ring_drain(struct data_ring *ring);
  * on with it, from `base`, and does nothing more; the guest's call was raised.
  */
 bool data_ring_drained(struct data_ring *ring, uint32_t *base);
+
+/*
+ * The back-end is gone: takes what it had completed, and leaves the rest in flight
+ * in the record for an attach with `resubmit`, or gives it back empty. The chains
+ * that are left; the ring is then only to be detached. `base` as above.
+ */
+int data_ring_lose(struct data_ring *ring, const struct map *map, bool resubmit, uint32_t *base,
+		   unsigned int *left, struct diag *diag);
 
 /* Raises the guest's call, whatever it asked for: one too many is harmless. */
 void data_ring_nudge(struct data_ring *ring);

@@ -2,7 +2,7 @@
 #include "shell/guest.h"
 
 #include "base/bytes.h"
-#include "logging/bitmap.h"
+#include "shell/fds.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,10 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* No guest's memory lies above: the most that machines with 46 bits of address have. */
-#define GPA_END (UINT64_C(1) << 46)
-
 struct mapping {
+	int fd;        /* a copy, to give to a back-end that comes later; only with a base */
 	uint8_t *base; /* as mmap() gave it; NULL: none */
 	uint64_t length;
 	uint8_t *at; /* the bytes asked for */
@@ -37,14 +35,16 @@ struct regions_mapped {
 struct guest {
 	struct regions_mapped *now;
 	struct regions_mapped *before; /* until guest_settle(); NULL: nothing changed */
+	struct mapping log_before;
 	struct shared arena, record, log;
-	struct shared log_before; /* until guest_settle() */
 };
 
 static void unmap(struct mapping *mapping)
 {
-	if (mapping->base)
-		munmap(mapping->base, mapping->length);
+	if (!mapping->base)
+		return;
+	munmap(mapping->base, mapping->length);
+	close(mapping->fd);
 	mapping->base = NULL;
 }
 
@@ -62,7 +62,7 @@ struct guest *guest_new(void)
 
 	if (!guest)
 		return NULL;
-	guest->arena.fd = guest->record.fd = guest->log.fd = guest->log_before.fd = -1;
+	guest->arena.fd = guest->record.fd = guest->log.fd = -1;
 	guest->now = calloc(1, sizeof(*guest->now));
 	return guest->now ? guest : guest_free(guest);
 }
@@ -102,7 +102,7 @@ void guest_settle(struct guest *guest)
 			unmap(&guest->before->mappings[i]);
 	free(guest->before);
 	guest->before = NULL;
-	close_shared(&guest->log_before);
+	unmap(&guest->log_before);
 }
 
 /*
@@ -116,6 +116,7 @@ static int map_file(struct mapping *mapping, int fd, uint64_t offset, uint64_t s
 	uint64_t lead = 0;
 	struct stat st;
 	void *base;
+	int copy;
 
 	if (fstat(fd, &st) < 0 || size == 0)
 		return diag_set(diag, -EINVAL, "%s of %llu bytes can not be mapped", what,
@@ -132,7 +133,12 @@ static int map_file(struct mapping *mapping, int fd, uint64_t offset, uint64_t s
 		    (off_t)(offset - lead));
 	if (base == MAP_FAILED)
 		return diag_set(diag, -errno, "%s can not be mapped: %s", what, strerror(errno));
-	*mapping = (struct mapping){base, size + lead, (uint8_t *)base + lead};
+	copy = fds_copy(fd);
+	if (copy < 0) {
+		munmap(base, size + lead);
+		return diag_set(diag, -EMFILE, "%s: no descriptor is left to keep its file", what);
+	}
+	*mapping = (struct mapping){copy, base, size + lead, (uint8_t *)base + lead};
 	return 0;
 }
 
@@ -207,6 +213,19 @@ int guest_add(struct guest *guest, const struct wire_region *at, const struct fd
 	else
 		replace(guest, fresh);
 	return result;
+}
+
+int guest_region_fd(const struct guest *guest, uint64_t gpa)
+{
+	for (unsigned int i = 0; i < guest->now->map.count; i++)
+		if (guest->now->map.regions[i].gpa == gpa)
+			return guest->now->mappings[i].fd;
+	return -1;
+}
+
+int guest_log_fd(const struct guest *guest)
+{
+	return guest->log.mapping.base ? guest->log.mapping.fd : -1;
 }
 
 int guest_remove(struct guest *guest, const struct wire_region *at, struct diag *diag)
@@ -304,34 +323,19 @@ int guest_log_map(struct guest *guest, const struct wire_message *message, struc
 
 	if (message->fds.count == 0)
 		return 0; /* without LOG_SHMFD there is nothing to share */
-	if (!bitmap_fits(offset, size))
-		return diag_set(diag, -EINVAL,
-				"the dirty log of %llu bytes at offset %llu: a log is of whole "
-				"8-byte words",
-				(unsigned long long)size, (unsigned long long)offset);
 	result =
 	    map_file(&mapping, message->fds.entries[0].fd, offset, size, "the dirty log", diag);
 	if (result)
 		return result;
 	guest_settle(guest);
-	guest->log_before = guest->log;
-	guest->log = (struct shared){.fd = -1, .mapping = mapping, .size = size};
+	guest->log_before = guest->log.mapping;
+	guest->log.mapping = mapping;
+	guest->log.size = size;
 	return 0;
 }
 
-int guest_log_new(struct guest *guest, struct diag *diag)
+uint8_t *guest_log_at(const struct guest *guest, uint64_t *size)
 {
-	if (guest->log.mapping.at)
-		return 0;
-	return make_file(&guest->log, "vhost-ferry log", bitmap_bytes(GPA_END), diag);
-}
-
-struct guest_log guest_log(const struct guest *guest)
-{
-	return (struct guest_log){guest->log.mapping.at, guest->log.size};
-}
-
-struct guest_log guest_log_before(const struct guest *guest)
-{
-	return (struct guest_log){guest->log_before.mapping.at, guest->log_before.size};
+	*size = guest->log.size;
+	return guest->log.mapping.at;
 }

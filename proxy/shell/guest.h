@@ -7,7 +7,7 @@
  * the old one, and what it alone maps, lives until guest_settle(), which the
  * caller calls when no data thread uses it any more.
  *
- * Descriptors are only looked at: mappings outlive them.
+ * Descriptors are copied, to give them to a back-end that comes later.
  */
 #pragma once
 
@@ -33,6 +33,10 @@ int guest_add(struct guest *guest, const struct wire_region *at, const struct fd
 	      struct diag *diag);
 int guest_remove(struct guest *guest, const struct wire_region *at, struct diag *diag);
 
+/* The file of a region in force or of the log, the guest's own copy; -1: none is mapped. */
+int guest_region_fd(const struct guest *guest, uint64_t gpa);
+int guest_log_fd(const struct guest *guest);
+
 /* Frees what guest_set_table() and its like replaced. */
 void guest_settle(struct guest *guest);
 
@@ -47,16 +51,6 @@ int guest_record_map(struct guest *guest, const struct wire_message *message, st
 int guest_record_fd(const struct guest *guest);
 uint8_t *guest_record_at(const struct guest *guest, uint64_t *size);
 
-/* A log: one bit a page. */
-struct guest_log {
-	uint8_t *at; /* NULL: none */
-	uint64_t size;
-};
-
 /* The log of a SET_LOG_BASE; the old one is unmapped by guest_settle(). */
 int guest_log_map(struct guest *guest, const struct wire_message *message, struct diag *diag);
-/* A log of ours for any guest memory, where none is in force; its untouched pages cost nothing. */
-int guest_log_new(struct guest *guest, struct diag *diag);
-struct guest_log guest_log(const struct guest *guest);
-/* That which guest_log_map() replaced, until guest_settle(). */
-struct guest_log guest_log_before(const struct guest *guest);
+uint8_t *guest_log_at(const struct guest *guest, uint64_t *size);

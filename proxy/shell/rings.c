@@ -13,20 +13,20 @@
 #define LOG_RING 0x1u /* SET_VRING_ADDR, flags */
 
 struct ring_fds {
-	int guest_kick, guest_call; /* copies of the front-end's; -1: none */
-	int ring_kick, ring_call;   /* ours, while the ring is relayed */
+	int guest_kick, guest_call, guest_err; /* copies of the front-end's; -1: none */
+	int ring_kick, ring_call;              /* ours, while the ring is relayed */
 };
 
 struct rings {
 	uv_loop_t *loop;
-	const struct session *session;
+	struct session *session;
 	struct rings_config config;
 	const struct data_events *events;
 	void *context;
 	struct guest *guest;
 	struct data *data; /* NULL: no ring was relayed yet */
 	int silent;        /* -1: not needed yet */
-	int log_raised;    /* of SET_LOG_FD; -1: none */
+	int log_call;      /* of SET_LOG_FD; -1: none */
 	struct ring_fds fds[WIRE_QUEUES_MAX];
 };
 
@@ -37,9 +37,8 @@ static void replace_fd(int *place, int fd)
 	*place = fd;
 }
 
-struct rings *rings_new(uv_loop_t *loop, const struct session *session,
-			const struct rings_config *config, const struct data_events *events,
-			void *context)
+struct rings *rings_new(uv_loop_t *loop, struct session *session, const struct rings_config *config,
+			const struct data_events *events, void *context)
 {
 	struct rings *rings = calloc(1, sizeof(*rings));
 
@@ -53,10 +52,10 @@ struct rings *rings_new(uv_loop_t *loop, const struct session *session,
 	    .context = context,
 	    .guest = guest_new(),
 	    .silent = -1,
-	    .log_raised = -1,
+	    .log_call = -1,
 	};
 	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
-		rings->fds[i] = (struct ring_fds){-1, -1, -1, -1};
+		rings->fds[i] = (struct ring_fds){-1, -1, -1, -1, -1};
 	return rings->guest ? rings : rings_free(rings);
 }
 
@@ -69,11 +68,12 @@ struct rings *rings_free(struct rings *rings)
 	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
 		replace_fd(&rings->fds[i].guest_kick, -1);
 		replace_fd(&rings->fds[i].guest_call, -1);
+		replace_fd(&rings->fds[i].guest_err, -1);
 		replace_fd(&rings->fds[i].ring_kick, -1);
 		replace_fd(&rings->fds[i].ring_call, -1);
 	}
 	replace_fd(&rings->silent, -1);
-	replace_fd(&rings->log_raised, -1);
+	replace_fd(&rings->log_call, -1);
 	free(rings);
 	return NULL;
 }
@@ -107,81 +107,51 @@ static enum ring_format format_of(const struct rings *rings)
  * The true guest-physical addresses of what is written: for a packed ring the
  * front-end names its event area as the log address (protocol notes 4.3).
  */
-static void log_areas(const struct rings *rings, const struct queue_state *queue,
-		      struct map_range areas[2])
+static struct data_log log_of(const struct rings *rings, const struct queue_state *queue)
 {
 	const struct map *now = guest_map(rings->guest);
 	enum ring_format format = format_of(rings);
+	struct data_log log = {.at = NULL};
 
-	areas[0] = map_range(now, queue->used, ring_device_bytes(format, queue->size));
+	if (!(queue->flags & LOG_RING))
+		return log;
+	log.at = guest_log_at(rings->guest, &log.size);
+	log.areas[0] = map_range(now, queue->used, ring_device_bytes(format, queue->size));
 	if (format == RING_PACKED)
-		areas[1] = map_range(now, queue->desc, ring_desc_bytes(format, queue->size));
+		log.areas[1] = map_range(now, queue->desc, ring_desc_bytes(format, queue->size));
+	return log;
 }
 
-/*
- * What is written between LOG_ALL and the first SET_LOG_BASE, when a device starts in
- * the middle of a migration, goes to a log of ours, and from there to the front-end's.
- */
-static int log_of(const struct rings *rings, const struct queue_state *queue, struct data_log *log,
-		  struct diag *diag)
+static int retarget(struct rings *rings, unsigned int index)
 {
-	const struct session *session = rings->session;
-	struct guest_log memory;
-	int result = 0;
+	struct data_log log = log_of(rings, &rings->session->queues[index]);
 
-	*log = (struct data_log){
-	    .buffers = session->log_ours && dirty_ordered(&session->dirty),
-	    .used_len = session->config.log_used_len,
-	    .raised = rings->log_raised,
-	};
-	if (queue->flags & LOG_RING)
-		log_areas(rings, queue, log->areas);
-	else if (!log->buffers)
-		return 0;
-	if (log->buffers)
-		result = guest_log_new(rings->guest, diag);
-	memory = guest_log(rings->guest);
-	log->at = memory.at;
-	log->size = memory.size;
-	return result;
-}
-
-static int retarget(struct rings *rings, unsigned int index, struct diag *diag)
-{
-	struct data_log log;
-	int result = log_of(rings, &rings->session->queues[index], &log, diag);
-
-	if (result)
-		return result;
 	data_retarget(rings->data, index, rings->fds[index].guest_kick,
 		      rings->fds[index].guest_call, &log);
 	return 0;
 }
 
 /*
- * Where rings are marked changed with the log, the order to write it, or the memory
- * under it. QEMU sends no SET_VRING_ADDR after a SET_LOG_BASE of another size.
+ * Where rings are marked changed with the log or the memory under it. QEMU sends no
+ * SET_VRING_ADDR after a SET_LOG_BASE of another size.
  */
-static int log_again(struct rings *rings, struct diag *diag)
+static void log_again(struct rings *rings)
 {
-	int result = 0;
+	for (unsigned int i = 0; rings->data && i < WIRE_QUEUES_MAX; i++) {
+		const struct queue_state *queue = &rings->session->queues[i];
 
-	for (unsigned int i = 0; !result && rings->data && i < WIRE_QUEUES_MAX; i++)
-		if (rings->session->queues[i].path.state == PATH_SHADOW)
-			result = retarget(rings, i, diag);
-	return result;
+		if (queue->path.state == PATH_SHADOW && (queue->flags & LOG_RING))
+			retarget(rings, i);
+	}
 }
 
 /* The data threads have the new memory before the old one goes. */
-static int memory_changed(struct rings *rings, struct diag *diag)
+static void memory_changed(struct rings *rings)
 {
-	int result;
-
 	if (rings->data)
 		data_map(rings->data, guest_map(rings->guest));
-	result = log_again(rings, diag);
+	log_again(rings);
 	guest_settle(rings->guest);
-	return result;
 }
 
 static int map(struct rings *rings, const struct wire_message *message, struct diag *diag)
@@ -195,7 +165,9 @@ static int map(struct rings *rings, const struct wire_message *message, struct d
 
 		result = guest_add(rings->guest, &at, &message->fds.entries[0], diag);
 	}
-	return result ? result : memory_changed(rings, diag);
+	if (!result)
+		memory_changed(rings);
+	return result;
 }
 
 static int unmap(struct rings *rings, const struct wire_message *message, struct diag *diag)
@@ -203,27 +175,9 @@ static int unmap(struct rings *rings, const struct wire_message *message, struct
 	struct wire_region at = wire_slot_region(message);
 	int result = guest_remove(rings->guest, &at, diag);
 
-	return result ? result : memory_changed(rings, diag);
-}
-
-/*
- * What the log before has is put in the new one as well: it may be ours, or one that a
- * front-end left behind while the device was stopped and will not read again. At worst
- * a page is sent once more.
- */
-static int keep_marks(const struct rings *rings, struct diag *diag)
-{
-	struct guest_log from = guest_log_before(rings->guest), to = guest_log(rings->guest);
-	struct data_merge merge = {
-	    .from = (const uint64_t *)from.at,
-	    .to = (uint64_t *)to.at,
-	    .words = (from.size < to.size ? from.size : to.size) / sizeof(uint64_t),
-	    .map = guest_map(rings->guest),
-	};
-
-	if (!rings->session->log_ours || !rings->data || !from.at)
-		return 0;
-	return data_merge(rings->data, &merge, diag);
+	if (!result)
+		memory_changed(rings);
+	return result;
 }
 
 /* After the reply to it the old log is read for the last time: nothing may go there any more. */
@@ -232,17 +186,9 @@ static int map_log(struct rings *rings, const struct wire_message *message, stru
 	int result = guest_log_map(rings->guest, message, diag);
 
 	if (!result)
-		result = log_again(rings, diag);
-	if (!result)
-		result = keep_marks(rings, diag);
+		log_again(rings);
 	guest_settle(rings->guest);
 	return result;
-}
-
-static int keep_log_fd(struct rings *rings, const struct wire_message *message, struct diag *diag)
-{
-	keep(&rings->log_raised, message);
-	return log_again(rings, diag);
 }
 
 static struct ring_areas shadow_areas(const struct rings *rings, unsigned int index,
@@ -323,8 +269,6 @@ static int attach(struct rings *rings, unsigned int index, bool resubmit, struct
 		result = guest_arena(rings->guest, rings->session->arena.size, diag);
 	if (!result)
 		result = make_eventfds(fds, diag);
-	if (!result)
-		result = log_of(rings, queue, &attach.log, diag);
 	if (result)
 		return result;
 	attach.relay = relay_of(rings, index);
@@ -332,6 +276,7 @@ static int attach(struct rings *rings, unsigned int index, bool resubmit, struct
 	attach.relay.shadow = shadow_areas(rings, index, attach.relay.format, attach.relay.num);
 	attach.back_kick = fds->ring_kick;
 	attach.back_call = fds->ring_call;
+	attach.log = log_of(rings, queue);
 	return data_attach(rings->data, &attach, diag);
 }
 
@@ -343,13 +288,37 @@ static int detach(struct rings *rings, unsigned int index)
 	return 0;
 }
 
-static int watch(struct rings *rings, unsigned int index, uint64_t limit_ms, struct diag *diag)
+static int lose(struct rings *rings, const struct effect *effect, struct diag *diag)
+{
+	struct data_lost lost;
+	int result = data_lose(rings->data, effect->queue, effect->resubmit, &lost, diag);
+
+	replace_fd(&rings->fds[effect->queue].ring_kick, -1);
+	replace_fd(&rings->fds[effect->queue].ring_call, -1);
+	if (!result)
+		session_ring_lost(rings->session, effect->queue, lost.base, lost.left);
+	return result;
+}
+
+static int stand(struct rings *rings, const struct effect *effect, struct diag *diag)
+{
+	uint16_t index = 0;
+	int result = need_data(rings, diag);
+
+	if (!result)
+		result = data_stand(rings->data, effect->queue, effect->size, &index, diag);
+	if (!result)
+		session_ring_stood(rings->session, effect->queue, index);
+	return result;
+}
+
+static int watch(struct rings *rings, unsigned int index, struct diag *diag)
 {
 	const struct queue_state *queue = &rings->session->queues[index];
 	int result = need_data(rings, diag);
 
 	if (!result)
-		data_watch(rings->data, index, queue->used, queue->size, (unsigned int)limit_ms);
+		data_watch(rings->data, index, queue->used, queue->size, SESSION_QUIET_MS);
 	return result;
 }
 
@@ -377,16 +346,22 @@ int rings_carry_out(struct rings *rings, const struct effect *effect, struct dia
 	case EFFECT_KEEP_CALL:
 		keep(&fds->guest_call, effect->message);
 		break;
+	case EFFECT_KEEP_ERR:
+		keep(&fds->guest_err, effect->message);
+		break;
+	case EFFECT_KEEP_LOG_CALL:
+		keep(&rings->log_call, effect->message);
+		break;
+	case EFFECT_LOSE:
+		return lose(rings, effect, diag);
+	case EFFECT_STAND:
+		return stand(rings, effect, diag);
 	case EFFECT_MAP:
 		return map(rings, effect->message, diag);
 	case EFFECT_UNMAP:
 		return unmap(rings, effect->message, diag);
 	case EFFECT_MAP_LOG:
 		return map_log(rings, effect->message, diag);
-	case EFFECT_KEEP_LOG:
-		return keep_log_fd(rings, effect->message, diag);
-	case EFFECT_LOGGING:
-		return log_again(rings, diag);
 	case EFFECT_RECORD_NEW:
 		return guest_record_new(rings->guest, effect->size, diag);
 	case EFFECT_RECORD_MAP:
@@ -394,14 +369,14 @@ int rings_carry_out(struct rings *rings, const struct effect *effect, struct dia
 	case EFFECT_ATTACH:
 		return attach(rings, effect->queue, effect->resubmit, diag);
 	case EFFECT_RETARGET:
-		return retarget(rings, effect->queue, diag);
+		return retarget(rings, effect->queue);
 	case EFFECT_DRAIN:
 		data_drain(rings->data, effect->queue);
 		break;
 	case EFFECT_DETACH:
 		return detach(rings, effect->queue);
 	case EFFECT_WATCH:
-		return watch(rings, effect->queue, effect->size, diag);
+		return watch(rings, effect->queue, diag);
 	case EFFECT_NUDGE:
 		return nudge(rings, effect->queue);
 	default:
@@ -434,6 +409,14 @@ static int real_fd(struct rings *rings, const struct fd_entry *entry)
 		return fds->guest_kick;
 	case SESSION_FD_GUEST_CALL:
 		return fds->guest_call;
+	case SESSION_FD_GUEST_ERR:
+		return fds->guest_err;
+	case SESSION_FD_REGION:
+		return guest_region_fd(rings->guest, entry->inode);
+	case SESSION_FD_LOG:
+		return guest_log_fd(rings->guest);
+	case SESSION_FD_LOG_CALL:
+		return rings->log_call;
 	}
 	return -1;
 }
@@ -457,4 +440,17 @@ void rings_counters(struct rings *rings, unsigned int queue, struct data_counter
 		data_counters(rings->data, queue, counters);
 	else
 		*counters = (struct data_counters){.kicks = 0};
+}
+
+uint64_t rings_completed(struct rings *rings)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
+		struct data_counters counters;
+
+		rings_counters(rings, i, &counters);
+		sum += counters.relayed;
+	}
+	return sum;
 }

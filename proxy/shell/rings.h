@@ -14,12 +14,12 @@ struct rings;
 struct rings_config {
 	unsigned int threads;
 	unsigned int poll_us;
+	unsigned int backend_timeout_s; /* a lost back-end is waited for; 0: for ever */
 };
 
-/* The session outlives it. NULL: no memory. */
-struct rings *rings_new(uv_loop_t *loop, const struct session *session,
-			const struct rings_config *config, const struct data_events *events,
-			void *context);
+/* The session outlives it, and hears of rings that were lost. NULL: no memory. */
+struct rings *rings_new(uv_loop_t *loop, struct session *session, const struct rings_config *config,
+			const struct data_events *events, void *context);
 /* Ends the data threads and unmaps everything. NULL is allowed; returns NULL. */
 struct rings *rings_free(struct rings *rings);
 
@@ -31,5 +31,8 @@ int rings_carry_out(struct rings *rings, const struct effect *effect, struct dia
 
 /* Puts copies of real descriptors in the place of those of enum session_fd. */
 void rings_resolve(struct rings *rings, struct wire_message *message);
+
+/* Chains completed to the guest, of all rings. */
+uint64_t rings_completed(struct rings *rings);
 
 void rings_counters(struct rings *rings, unsigned int queue, struct data_counters *counters);

@@ -22,6 +22,8 @@ struct uv_device {
 	struct view_counts past; /* of sessions that ended */
 	struct view_counts shown;
 	struct view_ring rings[WIRE_QUEUES_MAX]; /* as last shown */
+	bool told_absent;                        /* a line said that the back-end is not there */
+	uint64_t replays, last_outage_us;        /* of sessions that ended */
 	struct session_config session; /* as configured, with the data path asked for since */
 };
 
@@ -41,8 +43,12 @@ static void end_relay(struct uv_device *device)
 	if (!device->relay)
 		return;
 	session = uv_relay_session(device->relay);
-	if (session)
+	if (session) {
 		add_counts(&device->past, session);
+		device->replays += session->link.replays;
+		if (session->link.replays)
+			device->last_outage_us = session->link.last_outage_us;
+	}
 	device->relay = uv_relay_close(device->relay);
 	device->events->event(device->context, "FRONTEND_DISCONNECTED", "{}");
 }
@@ -66,7 +72,35 @@ static void on_event(void *context, const char *name, const char *json)
 	device->events->event(device->context, name, json);
 }
 
-static const struct uv_relay_events relay_events = {.ended = on_ended, .event = on_event};
+/* From the loop: what is away may be back at once, and the relay is on the stack. */
+static void on_away(void *context)
+{
+	struct uv_device *device = context;
+
+	if (uv_end_spent(device->back)) {
+		log_line(LEVEL_ERROR,
+			 "back-end %s: was passed as a descriptor, there is no other: the "
+			 "front-end is let go",
+			 uv_end_name(device->back));
+		on_ended(device);
+		return;
+	}
+	uv_end_watch(device->back, true);
+}
+
+static void on_moved(void *context, const char *path)
+{
+	struct uv_device *device = context;
+
+	if (uv_end_move(device->back, path))
+		log_line(LEVEL_WARN,
+			 "back-end %s: no memory to remember it: a lost one is looked "
+			 "for at its old path",
+			 path);
+}
+
+static const struct uv_relay_events relay_events = {
+    .ended = on_ended, .away = on_away, .moved = on_moved, .event = on_event};
 
 static void take_front(struct uv_device *device)
 {
@@ -92,23 +126,36 @@ static void take_front(struct uv_device *device)
 	}
 }
 
+/* One that listens may be away, for as long as the front-end is held. */
+static void wait_for_back(struct uv_device *device, const struct diag *diag)
+{
+	if (diag && !device->told_absent)
+		log_line(LEVEL_WARN, "back-end %s: the front-end waits: is the back-end running?",
+			 diag->text);
+	device->told_absent |= diag != NULL;
+	uv_end_watch(device->back, true);
+}
+
 static void take_back(struct uv_device *device)
 {
-	bool connects = device->conf->back.side == CONF_CONNECT;
 	struct diag diag;
 	int fd = uv_end_get(device->back, &diag);
 
-	if (fd == -EAGAIN && !connects) {
-		uv_end_watch(device->back, true);
+	if (fd < 0 && fd != -ENOENT) {
+		wait_for_back(device, fd == -EAGAIN ? NULL : &diag);
 		return;
 	}
-	if (!connects)
-		uv_end_watch(device->back, false);
+	if (fd < 0 && device->conf->back.side == CONF_CONNECT) {
+		wait_for_back(device, &diag);
+		return;
+	}
+	uv_end_watch(device->back, false);
+	device->told_absent = false;
 	if (fd < 0)
-		log_line(LEVEL_ERROR,
-			 "back-end %s: the front-end is let go: is the back-end running?",
-			 diag.text);
-	if (fd < 0 || !uv_relay_begin(device->relay, fd))
+		on_ended(device);
+	else if (uv_relay_session(device->relay))
+		uv_relay_offer(device->relay, fd);
+	else if (!uv_relay_begin(device->relay, fd))
 		on_ended(device);
 }
 
@@ -126,7 +173,8 @@ static void advance(void *context)
 		uv_relay_look(device->relay);
 	if (!device->relay)
 		take_front(device);
-	if (device->relay && !uv_relay_session(device->relay))
+	if (device->relay &&
+	    (!uv_relay_session(device->relay) || uv_relay_wants_back(device->relay)))
 		take_back(device);
 }
 
@@ -166,6 +214,10 @@ void uv_device_describe(const struct uv_device *device, char *text, size_t size)
 
 static const char *state_name(const struct session *session, bool connected)
 {
+	if (session && session->link.sm.state == LINK_AWAY)
+		return "backend-lost";
+	if (session && session->link.sm.state == LINK_REPLAYING)
+		return "replaying";
 	for (unsigned int i = 0; session && i < WIRE_QUEUES_MAX; i++)
 		if (session->queues[i].started)
 			return "running";
@@ -201,6 +253,23 @@ static int move(void *context, enum session_mode mode, struct diag *diag)
 	return result;
 }
 
+static int swap(void *context, const char *path, struct diag *diag)
+{
+	struct uv_device *device = context;
+	const struct session *session = device->relay ? uv_relay_session(device->relay) : NULL;
+
+	if (session)
+		return uv_relay_swap(device->relay, path, diag);
+	/* Without a front-end there is nothing to move but the path. */
+	if (device->conf->back.side != CONF_CONNECT)
+		return diag_set(diag, 1,
+				"no front-end is connected, and the back-end connects to "
+				"the daemon: nothing is to be moved");
+	if (uv_end_move(device->back, path))
+		return diag_set(diag, 1, "no memory");
+	return 0;
+}
+
 static const struct view_ring *count_rings(struct uv_device *device, const struct session *session)
 {
 	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
@@ -209,9 +278,9 @@ static const struct view_ring *count_rings(struct uv_device *device, const struc
 		if (!session->queues[i].seen)
 			continue;
 		uv_relay_counters(device->relay, i, &counters);
-		device->rings[i] = (struct view_ring){counters.kicks,        counters.calls,
-						      counters.relayed,      counters.bytes_written,
-						      counters.pages_marked, counters.inflight};
+		device->rings[i] =
+		    (struct view_ring){counters.kicks, counters.calls, counters.relayed,
+				       counters.bytes_written, counters.inflight};
 	}
 	return device->rings;
 }
@@ -230,13 +299,17 @@ void uv_device_view(struct uv_device *device, struct view *view)
 	    .uptime_s = (double)(uv_hrtime() - device->started_ns) / 1e9,
 	    .frontend = {relay != NULL, uv_end_path(device->front),
 			 relay ? uv_relay_front_pid(relay) : 0},
-	    .backend = {session != NULL, uv_end_path(device->back),
+	    .backend = {session && session->link.sm.state != LINK_AWAY, uv_end_path(device->back),
 			relay ? uv_relay_back_pid(relay) : 0},
 	    .reconnects = device->connections ? device->connections - 1 : 0,
+	    .replays = device->replays + (session ? session->link.replays : 0),
+	    .last_outage_us = session && session->link.replays ? session->link.last_outage_us
+							       : device->last_outage_us,
 	    .rss_kb = rss_kb(),
 	    .counts = &device->shown,
 	    .rings = session ? count_rings(device, session) : NULL,
 	    .move = move,
+	    .swap = swap,
 	    .context = device,
 	};
 }

@@ -4,26 +4,37 @@
 #include "shell/sock.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#define RETRY_MS    100 /* between attempts to reach a peer that is away, or to accept one */
-#define SOCKET_MODE 0600
+/*
+ * Between attempts to reach a peer that is away, or to accept one. A name appears
+ * before its owner listens, so from each change of the folder on the attempts
+ * come quickly at first.
+ */
+#define RETRY_LEAST_MS 1
+#define RETRY_MOST_MS  100
+#define SOCKET_MODE    0600
 
 struct uv_end {
 	uv_loop_t *loop;
 	struct conf_end conf;
+	char *moved; /* conf.path where uv_end_move() put it; NULL: it is the configuration's */
 	char name[160];
 	int listener; /* -1: none */
 	bool used;    /* the connected descriptor was handed out */
 	bool made;    /* the socket at path is ours to remove */
 	uv_poll_t poll;
 	uv_timer_t timer;
-	unsigned int handles; /* of the two on the loop */
-	int refused;          /* why the last accept failed, 0: it did not */
+	uv_fs_event_t folder;
+	unsigned int handles; /* of the three on the loop */
+	bool watching;
+	uint64_t retry_ms; /* until the next attempt */
+	int refused;       /* why the last accept failed, 0: it did not */
 	void (*ready)(void *context);
 	void *context;
 };
@@ -39,7 +50,31 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct uv_end *end = timer->data;
 
+	end->retry_ms = end->retry_ms * 2 < RETRY_MOST_MS ? end->retry_ms * 2 : RETRY_MOST_MS;
 	end->ready(end->context);
+}
+
+static void on_folder(uv_fs_event_t *folder, const char *name, int events, int status)
+{
+	struct uv_end *end = folder->data;
+
+	const char *base = strrchr(end->conf.path, '/');
+
+	if (!end->watching || (name && strcmp(name, base ? base + 1 : end->conf.path) != 0))
+		return;
+	end->retry_ms = RETRY_LEAST_MS;
+	end->ready(end->context);
+}
+
+/* Without it (no watch is left, the folder is not there yet) the timer alone does. */
+static void watch_folder(struct uv_end *end)
+{
+	char *copy = strdup(end->conf.path);
+
+	uv_fs_event_stop(&end->folder);
+	if (copy)
+		uv_fs_event_start(&end->folder, on_folder, dirname(copy), 0);
+	free(copy);
 }
 
 static int watch_time(struct uv_end *end)
@@ -93,6 +128,10 @@ static int open_connect(struct uv_end *end, struct diag *diag)
 		return diag_set(diag, -ENAMETOOLONG,
 				"%s: a socket path has at most %zu bytes: use a shorter one",
 				end->conf.path, sizeof(address.sun_path) - 1);
+	uv_fs_event_init(end->loop, &end->folder);
+	end->folder.data = end;
+	end->handles++;
+	watch_folder(end);
 	return watch_time(end);
 }
 
@@ -166,19 +205,36 @@ int uv_end_get(struct uv_end *end, struct diag *diag)
 void uv_end_watch(struct uv_end *end, bool on)
 {
 	/* A used descriptor has nothing to wait for: its owner asks again, and ends. */
-	uint64_t wait = end->conf.side == CONF_CONNECT || end->refused ? RETRY_MS : 0;
+	bool again = end->conf.side == CONF_CONNECT || end->refused;
 	bool poll = end->listener >= 0;
 	/* What can not be accepted stays readable: the loop would never sleep. */
 	bool timed = !poll || end->refused;
 
+	if (on && !end->watching)
+		end->retry_ms = RETRY_LEAST_MS;
+	end->watching = on;
 	if (poll && on && !timed)
 		uv_poll_start(&end->poll, UV_READABLE, on_readable);
 	else if (poll)
 		uv_poll_stop(&end->poll);
 	if (on && timed)
-		uv_timer_start(&end->timer, on_timer, wait, RETRY_MS);
+		uv_timer_start(&end->timer, on_timer, again ? end->retry_ms : 0, RETRY_MOST_MS);
 	else
 		uv_timer_stop(&end->timer);
+}
+
+int uv_end_move(struct uv_end *end, const char *path)
+{
+	char *copy = strdup(path);
+
+	if (!copy)
+		return -ENOMEM;
+	free(end->moved);
+	end->conf.path = end->moved = copy;
+	snprintf(end->name, sizeof(end->name), "%s", path);
+	if (end->conf.side == CONF_CONNECT)
+		watch_folder(end);
+	return 0;
 }
 
 bool uv_end_spent(const struct uv_end *end)
@@ -204,6 +260,7 @@ static void on_close(uv_handle_t *handle)
 		return;
 	if (end->listener >= 0)
 		close(end->listener);
+	free(end->moved);
 	free(end);
 }
 
@@ -216,11 +273,14 @@ struct uv_end *uv_end_close(struct uv_end *end)
 	if (!end->handles) {
 		if (end->listener >= 0)
 			close(end->listener);
+		free(end->moved);
 		free(end);
 		return NULL;
 	}
 	if (end->listener >= 0)
 		uv_close((uv_handle_t *)&end->poll, on_close);
+	if (end->conf.side == CONF_CONNECT)
+		uv_close((uv_handle_t *)&end->folder, on_close);
 	uv_close((uv_handle_t *)&end->timer, on_close);
 	return NULL;
 }

@@ -30,6 +30,9 @@ int uv_end_open(struct uv_end **end, uv_loop_t *loop, const struct conf_end *con
  */
 int uv_end_get(struct uv_end *end, struct diag *diag);
 
+/* The peer to connect to is at this path from now on. -ENOMEM. */
+int uv_end_move(struct uv_end *end, const char *path);
+
 /* Whether its one connection, passed as a descriptor, was handed out: there is no other. */
 bool uv_end_spent(const struct uv_end *end);
 

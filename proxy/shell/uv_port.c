@@ -107,9 +107,13 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct uv_port *port = poll->data;
 
+	/*
+	 * The peer ended with something of ours unread: the socket has an error, at which
+	 * libuv stops polling. What the peer said before is still there to be read.
+	 */
 	if (status < 0) {
-		fail(port, uv_strerror(status));
-		return;
+		port->polled = 0;
+		events = port->reading ? UV_READABLE : UV_DISCONNECT;
 	}
 	if (events & UV_WRITABLE)
 		send_queued(port);

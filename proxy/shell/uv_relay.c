@@ -3,13 +3,11 @@
 
 #include "shell/fds.h"
 #include "shell/log.h"
-#include "shell/rings.h"
 #include "shell/sock.h"
-#include "shell/uv_port.h"
+#include "shell/uv_relay_private.h"
 #include "wire/print.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,24 +17,7 @@
 #define SLOW_NS     5000000000ull /* a request unanswered for so long is worth a line */
 #define LINE_BYTES  2048
 
-struct uv_relay {
-	uv_loop_t *loop;
-	struct uv_relay_names names;
-	const struct session_config *config;
-	const struct rings_config *rings_config;
-	const struct uv_relay_events *events;
-	void *context;
-	struct uv_port *ports[PORT_COUNT];
-	struct session *session; /* NULL: not begun */
-	struct rings *rings;     /* NULL: not begun */
-	pid_t front_pid, back_pid;
-	bool dispatching; /* effects are being carried out */
-	bool ended;       /* the session is over, the owner is told after that */
-	uv_timer_t watchdog;
-	uint64_t slow_told[2]; /* sent_ns of the request last told to be slow, by channel */
-};
-
-static void tell(struct uv_relay *relay, const char *event, json_t *data)
+void uv_relay_tell(struct uv_relay *relay, const char *event, json_t *data)
 {
 	char *text = json_dumps(data, JSON_COMPACT);
 
@@ -47,7 +28,7 @@ static void tell(struct uv_relay *relay, const char *event, json_t *data)
 }
 
 /* The owner hears of the end once, and not while effects are carried out. */
-static void end(struct uv_relay *relay)
+void uv_relay_end(struct uv_relay *relay)
 {
 	bool told = relay->ended;
 
@@ -74,15 +55,15 @@ static int pid_of(const struct uv_relay *relay, enum session_port port)
 	return (int)(is_front(port) ? relay->front_pid : relay->back_pid);
 }
 
-static void fault(struct uv_relay *relay, enum session_port port, const char *text)
+void uv_relay_fault(struct uv_relay *relay, enum session_port port, const char *text)
 {
 	if (relay->ended)
 		return;
 	log_line(LEVEL_ERROR, "%s %s (pid %d): %s: the session is closed", session_port_name(port),
 		 name_of(relay, port), pid_of(relay, port), text);
-	tell(relay, "PEER_FAULT",
-	     json_pack("{s:s, s:s*}", "peer", session_port_name(port), "reason", text));
-	end(relay);
+	uv_relay_tell(relay, "PEER_FAULT",
+		      json_pack("{s:s, s:s*}", "peer", session_port_name(port), "reason", text));
+	uv_relay_end(relay);
 }
 
 static enum session_port port_index(const struct uv_relay *relay, const struct uv_port *port)
@@ -94,7 +75,7 @@ static enum session_port port_index(const struct uv_relay *relay, const struct u
 }
 
 /* A port is read while there is room for what its messages cause. */
-static void update_reading(struct uv_relay *relay)
+void uv_relay_update_reading(struct uv_relay *relay)
 {
 	static const enum session_port across[PORT_COUNT] = {
 	    [PORT_FRONT_MAIN] = PORT_BACK_MAIN,
@@ -138,25 +119,22 @@ static void on_closed(struct uv_port *port, bool partial, void *context)
 			 pid_of(relay, index), where);
 		break;
 	default:
-		log_line(LEVEL_ERROR,
-			 "back-end %s (pid %d) closed its connection%s: the front-end is let go",
-			 name_of(relay, index), pid_of(relay, index), where);
-		tell(relay, "BACKEND_LOST", json_pack("{s:i}", "pid", pid_of(relay, index)));
-		break;
+		uv_back_lost(relay, where);
+		return;
 	}
-	end(relay);
+	uv_relay_end(relay);
 }
 
 static void on_fault(struct uv_port *port, const char *text, void *context)
 {
 	struct uv_relay *relay = context;
 
-	fault(relay, port_index(relay, port), text);
+	uv_relay_fault(relay, port_index(relay, port), text);
 }
 
 static void on_sent(struct uv_port *port, void *context)
 {
-	update_reading(context);
+	uv_relay_update_reading(context);
 }
 
 static void on_message(struct uv_port *port, struct wire_message *message, void *context);
@@ -168,8 +146,31 @@ static const struct uv_port_events port_events = {
     .drained = on_sent,
 };
 
+struct uv_port *uv_relay_port(struct uv_relay *relay, int fd, enum wire_channel channel)
+{
+	return uv_port_open(relay->loop, fd, channel, &port_events, relay);
+}
+
+/* SESSION_FD_CHANNEL: the front-end's socket goes on, with another back-end behind it. */
+static void channel_anew(struct uv_relay *relay, struct fd_entry *entry)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) {
+		uv_relay_fault(relay, PORT_FRONT_MAIN,
+			       "no socket is to be had for the back-end channel");
+		return;
+	}
+	uv_port_close(relay->ports[PORT_BACK_BACKEND]);
+	relay->ports[PORT_BACK_BACKEND] = uv_relay_port(relay, pair[0], WIRE_BACKEND);
+	fds_look(entry, pair[1]);
+}
+
 static void send_to(struct uv_relay *relay, enum session_port port, struct wire_message *message)
 {
+	for (unsigned int i = 0; i < message->fds.count; i++)
+		if (message->fds.entries[i].fd == SESSION_FD_CHANNEL)
+			channel_anew(relay, &message->fds.entries[i]);
 	rings_resolve(relay->rings, message);
 	if (relay->ports[port])
 		uv_port_send(relay->ports[port], message);
@@ -185,17 +186,19 @@ static void splice_channel(struct uv_relay *relay, struct wire_message *message)
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0) {
-		fault(relay, PORT_FRONT_MAIN, "no socket is to be had for the back-end channel");
+		uv_relay_fault(relay, PORT_FRONT_MAIN,
+			       "no socket is to be had for the back-end channel");
 		return;
 	}
-	front = uv_port_open(relay->loop, entry->fd, WIRE_BACKEND, &port_events, relay);
-	back = uv_port_open(relay->loop, pair[0], WIRE_BACKEND, &port_events, relay);
+	front = uv_relay_port(relay, entry->fd, WIRE_BACKEND);
+	back = uv_relay_port(relay, pair[0], WIRE_BACKEND);
 	fds_look(entry, pair[1]);
 	close_backend_channel(relay);
 	relay->ports[PORT_FRONT_BACKEND] = front;
 	relay->ports[PORT_BACK_BACKEND] = back;
 	if (!front || !back)
-		fault(relay, PORT_FRONT_MAIN, "the socket of SET_BACKEND_REQ_FD can not be polled");
+		uv_relay_fault(relay, PORT_FRONT_MAIN,
+			       "the socket of SET_BACKEND_REQ_FD can not be polled");
 }
 
 static void carry_out(struct uv_relay *relay, struct effect *effect)
@@ -213,6 +216,9 @@ static void carry_out(struct uv_relay *relay, struct effect *effect)
 	case EFFECT_DROP:
 		message_dispose(effect->message);
 		break;
+	case EFFECT_SWAP:
+		uv_back_swap(relay);
+		break;
 	case EFFECT_LOG:
 		log_line(effect->level, "%s", effect->text);
 		break;
@@ -220,7 +226,7 @@ static void carry_out(struct uv_relay *relay, struct effect *effect)
 		relay->events->event(relay->context, effect->event, effect->text);
 		break;
 	case EFFECT_FAULT:
-		fault(relay, effect->port, effect->text);
+		uv_relay_fault(relay, effect->port, effect->text);
 		break;
 	default:
 		if (rings_carry_out(relay->rings, effect, &diag))
@@ -230,7 +236,7 @@ static void carry_out(struct uv_relay *relay, struct effect *effect)
 	session_effect_free(effect);
 }
 
-static void carry_out_all(struct uv_relay *relay)
+void uv_relay_carry_out(struct uv_relay *relay)
 {
 	struct effect effect;
 
@@ -238,12 +244,12 @@ static void carry_out_all(struct uv_relay *relay)
 	while (session_take_effect(relay->session, &effect))
 		carry_out(relay, &effect);
 	if (relay->session->out_of_memory)
-		fault(relay, PORT_FRONT_MAIN, "no memory to serve it further");
+		uv_relay_fault(relay, PORT_FRONT_MAIN, "no memory to serve it further");
 	relay->dispatching = false;
 	if (relay->ended)
 		relay->events->ended(relay->context);
 	else
-		update_reading(relay);
+		uv_relay_update_reading(relay);
 }
 
 static void on_drained(void *context, unsigned int queue, uint32_t base)
@@ -252,7 +258,7 @@ static void on_drained(void *context, unsigned int queue, uint32_t base)
 
 	session_clock(relay->session, uv_hrtime());
 	session_drained(relay->session, queue, base);
-	carry_out_all(relay);
+	uv_relay_carry_out(relay);
 }
 
 static void on_quiet(void *context, unsigned int queue, bool quiet)
@@ -261,7 +267,7 @@ static void on_quiet(void *context, unsigned int queue, bool quiet)
 
 	session_clock(relay->session, uv_hrtime());
 	session_quiet(relay->session, queue, quiet);
-	carry_out_all(relay);
+	uv_relay_carry_out(relay);
 }
 
 static void on_ring_fault(void *context, unsigned int queue, bool guest, const char *text)
@@ -269,7 +275,7 @@ static void on_ring_fault(void *context, unsigned int queue, bool guest, const c
 	struct uv_relay *relay = context;
 
 	session_ring_fault(relay->session, queue, guest, text);
-	carry_out_all(relay);
+	uv_relay_carry_out(relay);
 }
 
 static const struct data_events data_events = {
@@ -297,7 +303,7 @@ static void on_message(struct uv_port *port, struct wire_message *message, void 
 	if (log_wants(LEVEL_DEBUG))
 		log_message(relay, index, message);
 	session_receive(relay->session, index, message, uv_hrtime());
-	carry_out_all(relay);
+	uv_relay_carry_out(relay);
 }
 
 /* A back-end that does not answer freezes the whole guest: say which message it is. */
@@ -306,6 +312,9 @@ static void on_watchdog(uv_timer_t *timer)
 	struct uv_relay *relay = timer->data;
 	uint64_t now = uv_hrtime();
 
+	uv_back_tick(relay, now);
+	if (!relay->session || relay->ended)
+		return;
 	for (unsigned int channel = WIRE_MAIN; channel <= WIRE_BACKEND; channel++) {
 		const struct exchange_entry *oldest = session_oldest(relay->session, channel);
 		enum session_port port = channel == WIRE_MAIN ? PORT_BACK_MAIN : PORT_FRONT_BACKEND;
@@ -340,14 +349,18 @@ struct uv_relay *uv_relay_open(uv_loop_t *loop, int front_fd, const struct uv_re
 	relay->events = events;
 	relay->context = context;
 	relay->front_pid = sock_peer_pid(front_fd);
+	relay->swap_fd = -1;
+	relay->opened_ns = uv_hrtime();
 	uv_timer_init(loop, &relay->watchdog);
 	relay->watchdog.data = relay;
+	uv_timer_start(&relay->watchdog, on_watchdog, WATCHDOG_MS, WATCHDOG_MS);
 	relay->ports[PORT_FRONT_MAIN] =
 	    uv_port_open(loop, front_fd, WIRE_MAIN, &port_events, relay);
 	if (!relay->ports[PORT_FRONT_MAIN])
 		return uv_relay_close(relay);
 	uv_port_read(relay->ports[PORT_FRONT_MAIN], false);
-	tell(relay, "FRONTEND_CONNECTED", json_pack("{s:i}", "pid", (int)relay->front_pid));
+	uv_relay_tell(relay, "FRONTEND_CONNECTED",
+		      json_pack("{s:i}", "pid", (int)relay->front_pid));
 	return relay;
 }
 
@@ -377,9 +390,9 @@ bool uv_relay_begin(struct uv_relay *relay, int back_fd)
 	log_line(LEVEL_INFO, "front-end %s (pid %d) is connected to back-end %s (pid %d)",
 		 relay->names.front, (int)relay->front_pid, relay->names.back,
 		 (int)relay->back_pid);
-	tell(relay, "BACKEND_CONNECTED", json_pack("{s:i}", "pid", (int)relay->back_pid));
-	uv_timer_start(&relay->watchdog, on_watchdog, WATCHDOG_MS, WATCHDOG_MS);
-	update_reading(relay);
+	uv_relay_tell(relay, "BACKEND_CONNECTED", json_pack("{s:i}", "pid", (int)relay->back_pid));
+	relay->session->link.adopted_ns = uv_hrtime();
+	uv_relay_update_reading(relay);
 	return true;
 }
 
@@ -396,7 +409,7 @@ int uv_relay_move(struct uv_relay *relay, enum session_mode mode, struct diag *d
 		return SESSION_MOVED;
 	session_clock(relay->session, uv_hrtime());
 	result = session_move(relay->session, mode, diag);
-	carry_out_all(relay);
+	uv_relay_carry_out(relay);
 	return result;
 }
 
@@ -428,6 +441,7 @@ struct uv_relay *uv_relay_close(struct uv_relay *relay)
 		return NULL;
 	for (unsigned int i = 0; i < PORT_COUNT; i++)
 		relay->ports[i] = uv_port_close(relay->ports[i]);
+	uv_back_close(relay);
 	relay->rings = rings_free(relay->rings);
 	if (relay->session) {
 		session_end(relay->session);

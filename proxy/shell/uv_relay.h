@@ -28,6 +28,10 @@ struct uv_relay;
 struct uv_relay_events {
 	/* The session is over; the relay is to be closed, which may be done here. */
 	void (*ended)(void *context);
+	/* The back-end is gone, or the one offered was: another is to be offered. */
+	void (*away)(void *context);
+	/* From now on the back-end is the one at this path (uv_relay_swap()). */
+	void (*moved)(void *context, const char *path);
 	/* For the followers of the control socket; `json` is an object. */
 	void (*event)(void *context, const char *name, const char *json);
 };
@@ -50,6 +54,17 @@ void uv_relay_look(struct uv_relay *relay);
 
 /* Takes over the back-end's socket and relays; false: the relay ends (it has said why). */
 bool uv_relay_begin(struct uv_relay *relay, int back_fd);
+
+/* After `away`: a connection to what may be the next back-end; the relay's from then on. */
+void uv_relay_offer(struct uv_relay *relay, int back_fd);
+/* Whether `away` was said and nobody is offered. */
+bool uv_relay_wants_back(const struct uv_relay *relay);
+
+/*
+ * Asks the back-end at `path`, and moves the device to it if it is fit: the events
+ * BACKEND_BACK and BACKEND_UNFIT tell. 1: the diag says why not even asked.
+ */
+int uv_relay_swap(struct uv_relay *relay, const char *path, struct diag *diag);
 
 /* NULL before uv_relay_begin(). */
 const struct session *uv_relay_session(const struct uv_relay *relay);

@@ -8,7 +8,6 @@ import threading
 from pathlib import Path
 
 from child import PATIENCE, Child, RigError, cache, wait_until
-from ferry import program
 from guestdata import block_content
 
 
@@ -46,25 +45,6 @@ class Qsd(Child):
             program, *nodes,
             "--export", f"type=vhost-user-blk,id=e0,node-name={node},addr.type=unix,"
                         f"addr.path={self.socket},writable=on,num-queues={queues}",
-        ])  # fmt: skip
-        self.wait_listening(self.socket)
-
-
-class TestDisk(Child):
-    """Our own back-end, which offers what it is told to.
-
-    options  of its --help, such as --features=-VHOST_F_LOG_ALL
-    """
-
-    def __init__(self, rig, size_mb=16, image=None, socket_path=None, options=()):
-        self.socket = str(socket_path or rig.path("disk.sock"))
-        self.image = Path(image or rig.path("disk.img"))
-        if image is None:
-            with open(self.image, "wb") as file:
-                file.truncate(size_mb << 20)
-        super().__init__(rig, "disk", [
-            program("ferry-test-backend"), f"--socket-path={self.socket}",
-            f"--file={self.image}", *options,
         ])  # fmt: skip
         self.wait_listening(self.socket)
 

@@ -27,7 +27,6 @@ from backends import (
     Qsd,
     RustBackend,
     ScsiRust,
-    TestDisk,
     TestpmdVhost,
     TestpmdVirtioUser,
     VirtiofsdC,
@@ -41,7 +40,7 @@ from qemu import QemuGuest
 
 __all__ = [
     "Child", "Ferry", "NoFerry", "PeerTest", "Qsd", "QemuGuest", "Rig", "RigError",
-    "RustBackend", "ScsiRust", "TestDisk", "TestpmdVhost", "TestpmdVirtioUser", "VirtiofsdC",
+    "RustBackend", "ScsiRust", "TestpmdVhost", "TestpmdVirtioUser", "VirtiofsdC",
     "VirtiofsdRust", "VsockRust", "full", "listening", "main", "message_count", "program",
     "wait_until", "wanted", "written_blocks",
 ]  # fmt: skip

@@ -62,8 +62,8 @@ static void back_end_closing_at_any_byte_closes_the_front_end(void **state)
 		rig_closed(&world->ends.front);
 		ends_close(&world->ends);
 		daemon_wait_log(daemon, world->from,
-				size ? "in the middle of a message: the front-end is let go"
-				     : "closed its connection: the front-end is let go",
+				size ? "in the middle of a message: the daemon only watches"
+				     : "closed its connection: the daemon only watches",
 				NULL);
 		daemon_wait_fds(daemon, world->idle);
 		assert_int_equal(daemon_count(daemon, world->from, " error: "), 1);

@@ -66,16 +66,37 @@ static void wait_for_listener(const char *path)
 	assert_int_equal(result, 0);
 }
 
+pid_t disk_another(const struct disk_rig *disk, const char *path)
+{
+	char options[768];
+	pid_t pid;
+
+	snprintf(options, sizeof(options), "--socket-path=%s %s", path, disk->options);
+	pid = run("ferry-test-backend", STDERR_FILENO, options);
+	wait_for_listener(path);
+	return pid;
+}
+
+void disk_dies(struct disk_rig *disk)
+{
+	char options[768];
+
+	disk_kill(disk->back_end);
+	/* Asking whether it listens would take the one connection it serves at a time. */
+	snprintf(options, sizeof(options), "--socket-path=%s %s", disk->rig.back, disk->options);
+	disk->back_end = run("ferry-test-backend", STDERR_FILENO, options);
+}
+
 void disk_rig_start(struct disk_rig *disk, const char *disk_options, const char *daemon_options)
 {
 	char options[512], path[RIG_PATH];
 
-	snprintf(options, sizeof(options), "--socket-path=%s --queues=4%s%s", disk->rig.back,
-		 *disk_options ? " " : "", disk_options);
-	disk->back_end = run("ferry-test-backend", STDERR_FILENO, options);
-	wait_for_listener(disk->rig.back);
+	snprintf(disk->options, sizeof(disk->options), "--queues=4%s%s", *disk_options ? " " : "",
+		 disk_options);
+	disk->back_end = disk_another(disk, disk->rig.back);
 	rig_path(&disk->rig, path, "control");
-	snprintf(options, sizeof(options), "--control=%s %s", path, daemon_options);
+	snprintf(options, sizeof(options), "--control=%s%s%s", path, *daemon_options ? " " : "",
+		 daemon_options);
 	rig_start(&disk->rig, options);
 }
 

@@ -13,12 +13,18 @@
 struct disk_rig {
 	struct rig rig;
 	pid_t back_end;
+	char options[512]; /* the back-end's */
 };
 
 /* Of each test: a folder; then the disk and the daemon with these options. */
 int disk_rig_open(void **state);
 int disk_rig_close(void **state);
 void disk_rig_start(struct disk_rig *disk, const char *disk_options, const char *daemon_options);
+
+/* SIGKILL for the back-end, and another in its place, which is about to listen. */
+void disk_dies(struct disk_rig *disk);
+/* A second back-end for the same disk, at `path`; a pid for disk_kill(). */
+pid_t disk_another(const struct disk_rig *disk, const char *path);
 
 /* A guest that works; its output goes to `out`. */
 pid_t disk_guest(const struct disk_rig *disk, int out, const char *options);

@@ -137,8 +137,6 @@ static void a_wrong_value_is_bad_usage(void **state)
 	    {2,
 	     "leave one of them out",
 	     {FRONT, BACK, "--data-path=direct", "--synthesize=inflight"}},
-	    {2, "leave one of them out", {FRONT, BACK, "--data-path=direct", "--synthesize=log"}},
-	    {2, "--log-extent=all: use chain or used-len", {FRONT, BACK, "--log-extent=all"}},
 	    {2, "must be a number from 1 to 64", {FRONT, BACK, "--data-threads=0"}},
 	    {2, "must be a number from 1 to 64", {FRONT, BACK, "--data-threads=65"}},
 	    {2, "must be a number from 1 to 64", {FRONT, BACK, "--data-threads=two"}},
@@ -196,13 +194,14 @@ static void sides_that_do_not_fit_together_are_bad_usage(void **state)
 static void options_of_later_issues_are_refused_by_name(void **state)
 {
 	static const char *const later[] = {
-	    "--resubmit=yes",      "--state=/tmp/x",   "--metrics=/tmp/x",
-	    "--backend-timeout=0", "--capture=/tmp/x",
+	    "--log-extent=chain",
+	    "--state=/tmp/x",
+	    "--metrics=/tmp/x",
+	    "--capture=/tmp/x",
 	};
 	static const char *const words[] = {
-	    "--synthesize=log,postcopy",   "--synthesize=postcopy",
-	    "--synthesize=auto,-postcopy", "--synthesize=iommu",
-	    "--synthesize=reply-ack",      "--synthesize=inflight,mem-slots",
+	    "--synthesize=log",   "--synthesize=postcopy",  "--synthesize=auto,-postcopy",
+	    "--synthesize=iommu", "--synthesize=reply-ack", "--synthesize=inflight,mem-slots",
 	};
 
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {
@@ -221,7 +220,7 @@ static void options_of_later_issues_are_refused_by_name(void **state)
 static void an_unreachable_path_is_a_run_time_failure(void **state)
 {
 	static const struct refused cases[] = {
-	    {1, "/absent: No such file", {FRONT, "--backend-path=@/absent"}},
+	    {1, "/absent/back: No such file", {FRONT, "--backend-path=@/absent/back"}},
 	    {1, "/file: is no socket", {FRONT, "--backend-path=@/file"}},
 	    {1, "/no/front: can not listen", {"--socket-path=@/no/front", BACK}},
 	    {1, "/file: exists and is no socket", {"--socket-path=@/file", BACK}},

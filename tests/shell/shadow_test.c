@@ -101,22 +101,6 @@ static void a_guest_that_dies_with_requests_in_flight_leaves_the_daemon_to_the_n
 	disk_relayed(disk);
 }
 
-static void a_back_end_that_dies_with_requests_in_flight_ends_the_session_alone(void **state)
-{
-	struct disk_rig *disk = *state;
-	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-	pid_t guest;
-
-	disk_rig_start(disk, DISK_FOR_EVER, "--data-path=shadow");
-	guest = disk_guest(disk, null, "--queues=4 --depth=32 --seconds=20 --rounds=1");
-	close(null);
-	disk_wait_in_flight(disk);
-	disk_kill(disk->back_end);
-	disk->back_end = 0;
-	daemon_wait_log(&disk->rig.daemon, 0, "the front-end is let go", NULL);
-	disk_kill(guest);
-}
-
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, disk_rig_open, disk_rig_close)
@@ -128,7 +112,6 @@ int main(void)
 	    CASE(every_session_gives_its_descriptors_back),
 	    CASE(sigterm_ends_it_with_requests_in_flight),
 	    CASE(a_guest_that_dies_with_requests_in_flight_leaves_the_daemon_to_the_next),
-	    CASE(a_back_end_that_dies_with_requests_in_flight_ends_the_session_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

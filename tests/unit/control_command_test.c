@@ -19,6 +19,14 @@ static unsigned int fills;
 static enum session_mode asked_for;
 static const char *refusal; /* NULL: moves are carried out */
 
+static char swapped_to[32];
+
+static int swap(void *context, const char *path, struct diag *diag)
+{
+	snprintf(swapped_to, sizeof(swapped_to), "%s", path);
+	return refusal ? diag_set(diag, 1, "%s", refusal) : 0;
+}
+
 static int move(void *context, enum session_mode mode, struct diag *diag)
 {
 	asked_for = mode;
@@ -28,8 +36,11 @@ static int move(void *context, enum session_mode mode, struct diag *diag)
 static void fill(struct view *view, void *context)
 {
 	fills++;
-	*view = (struct view){
-	    .state = "listening", .uptime_s = 0.25, .counts = &no_counts, .move = move};
+	*view = (struct view){.state = "listening",
+			      .uptime_s = 0.25,
+			      .counts = &no_counts,
+			      .move = move,
+			      .swap = swap};
 }
 
 /* The answer, a string of the caller's; it is one line. */
@@ -133,14 +144,18 @@ static void test_a_mistake_is_answered_by_what_to_do(void **state)
 
 static void test_commands_of_later_versions_are_told_apart_from_nonsense(void **state)
 {
-	static const char *const names[] = {"swap-backend", "log-audit", "dirty-rate",
-					    "capture",      "metrics",   "top"};
+	static const char *const names[] = {"log-audit", "dirty-rate", "capture", "metrics", "top"};
 	char line[64];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		snprintf(line, sizeof(line), "{\"execute\":\"%s\"}", names[i]);
 		assert_refused(line, strlen(line), "CommandNotFound", "is not in version");
 	}
+}
+
+static bool takes_path(const char *name)
+{
+	return strcmp(name, "data-path") == 0 || strcmp(name, "swap-backend") == 0;
 }
 
 static void test_help_lists_just_the_commands_that_work(void **state)
@@ -151,7 +166,7 @@ static void test_help_lists_just_the_commands_that_work(void **state)
 	const json_t *row;
 	size_t i;
 
-	assert_int_equal(json_array_size(list), 9);
+	assert_int_equal(json_array_size(list), 10);
 	json_array_foreach(list, i, row)
 	{
 		char line[96];
@@ -159,7 +174,7 @@ static void test_help_lists_just_the_commands_that_work(void **state)
 
 		snprintf(line, sizeof(line), "{\"execute\":\"%s\"%s}",
 			 json_string_value(json_object_get(row, "name")),
-			 strcmp(json_string_value(json_object_get(row, "name")), "data-path") == 0
+			 takes_path(json_string_value(json_object_get(row, "name")))
 			     ? ",\"arguments\":{\"path\":\"auto\"}"
 			     : "");
 		reply = answer_bytes(line, strlen(line));
@@ -168,6 +183,16 @@ static void test_help_lists_just_the_commands_that_work(void **state)
 	}
 	json_decref(root);
 	free(answer);
+}
+
+static void test_swap_backend_is_asked_for_its_path(void **state)
+{
+	refusal = NULL;
+	assert_answer("{\"execute\":\"swap-backend\",\"arguments\":{\"path\":\"/run/b\"}}",
+		      "{\"return\":{\"swapping\":false}}");
+	assert_string_equal(swapped_to, "/run/b");
+	assert_refused("{\"execute\":\"swap-backend\"}", 26, "GenericError",
+		       "needs the argument 'path'");
 }
 
 #define DATA_PATH "{\"execute\":\"data-path\",\"arguments\":"
@@ -313,6 +338,7 @@ int main(void)
 	    cmocka_unit_test(test_a_mistake_is_answered_by_what_to_do),
 	    cmocka_unit_test(test_commands_of_later_versions_are_told_apart_from_nonsense),
 	    cmocka_unit_test(test_help_lists_just_the_commands_that_work),
+	    cmocka_unit_test(test_swap_backend_is_asked_for_its_path),
 	    cmocka_unit_test(test_data_path_asks_for_the_mode_of_its_argument),
 	    cmocka_unit_test(test_data_path_without_a_path_or_with_a_wrong_one_is_refused),
 	    cmocka_unit_test(test_a_move_that_is_refused_is_told_with_its_reason),

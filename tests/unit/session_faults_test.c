@@ -161,7 +161,8 @@ static void test_ending_gives_up_every_message_kept(void **state)
 	rig_nothing_more(rig);
 	before = rig->count;
 	session_end(rig->session);
-	assert_int_equal(rig->session->effects_count, 5);
+	/* One of them is the question the back-end owes an answer to, to be asked again. */
+	assert_int_equal(rig->session->effects_count, 6);
 	assert_int_equal(rig->count, before);
 	rig_end(rig);
 }

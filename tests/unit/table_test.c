@@ -174,25 +174,13 @@ static void test_the_columns_of_each_row_agree_with_each_other(void **state)
 static void test_replay_ranks_keep_the_order_back_ends_need(void **state)
 {
 	static const uint32_t order[] = {
-	    WIRE_GET_FEATURES,
-	    WIRE_SET_OWNER,
-	    WIRE_GET_PROTOCOL_FEATURES,
-	    WIRE_SET_PROTOCOL_FEATURES,
-	    WIRE_GET_QUEUE_NUM,
-	    WIRE_SET_BACKEND_REQ_FD,
-	    WIRE_SET_FEATURES,
-	    WIRE_SET_MEM_TABLE,
-	    WIRE_SET_LOG_BASE,
-	    WIRE_IOTLB_MSG,
-	    WIRE_SET_INFLIGHT_FD,
-	    WIRE_SET_VRING_NUM,
-	    WIRE_SET_VRING_BASE,
-	    WIRE_SET_VRING_ADDR,
-	    WIRE_SET_VRING_ERR,
-	    WIRE_SET_VRING_CALL,
-	    WIRE_SET_VRING_KICK,
-	    WIRE_SET_VRING_ENABLE,
-	    WIRE_SET_STATUS,
+	    WIRE_GET_FEATURES,          WIRE_SET_OWNER,      WIRE_GET_PROTOCOL_FEATURES,
+	    WIRE_SET_PROTOCOL_FEATURES, WIRE_GET_QUEUE_NUM,  WIRE_GET_CONFIG,
+	    WIRE_SET_BACKEND_REQ_FD,    WIRE_SET_FEATURES,   WIRE_SET_MEM_TABLE,
+	    WIRE_SET_LOG_BASE,          WIRE_IOTLB_MSG,      WIRE_SET_INFLIGHT_FD,
+	    WIRE_SET_VRING_ERR,         WIRE_SET_VRING_NUM,  WIRE_SET_VRING_BASE,
+	    WIRE_SET_VRING_ADDR,        WIRE_SET_VRING_CALL, WIRE_SET_VRING_KICK,
+	    WIRE_SET_VRING_ENABLE,      WIRE_SET_STATUS,
 	};
 
 	for (size_t i = 1; i < sizeof(order) / sizeof(order[0]); i++)

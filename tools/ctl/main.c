@@ -47,6 +47,7 @@ static const struct command {
     SHOWS("iotlb", show_iotlb, "address translation"),
     SHOWS("log", show_log, "the dirty log of a migration"),
     {"data-path", NULL, "direct, shadow or auto: move every ring, under load", "path"},
+    {"swap-backend", NULL, "move the device to the back-end at PATH, dropping nothing", "path"},
     SHOWS("events", NULL, "follow what happens, until Ctrl-C or the daemon's end"),
 };
 
@@ -77,7 +78,7 @@ static void print_help(poptContext context)
 	poptPrintHelp(context, stdout, 0);
 	puts("\nCommands:");
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		printf("  %-10s%s\n", commands[i].name, commands[i].help);
+		printf("  %-14s%s\n", commands[i].name, commands[i].help);
 	puts("A name that is none of these is passed to the daemon, which may be newer.");
 }
 
@@ -217,6 +218,63 @@ static int follow(struct link *link, const struct options *options)
 	return complain(result == LINK_ENDED ? EXIT_FINE : EXIT_RUN, diag.text);
 }
 
+/* True: the event is the end of a swap, well or not. */
+static bool ends_swap(const struct options *options, const json_t *event, int *code)
+{
+	const char *name = json_string_value(json_object_get(event, "event"));
+	const json_t *data = json_object_get(event, "data");
+	const char *reason = json_string_value(json_object_get(data, "reason"));
+	double pause = json_number_value(json_object_get(data, "outage_us"));
+
+	*code = EXIT_RUN;
+	if (!name)
+		return false;
+	if (strcmp(name, "BACKEND_UNFIT") == 0) {
+		fprintf(stderr, PROGRAM ": swap-backend %s: %s\n", options->argument,
+			reason ? reason : "it is unfit");
+		return true;
+	}
+	if (strcmp(name, "FRONTEND_DISCONNECTED") == 0) {
+		fprintf(stderr, PROGRAM ": swap-backend %s: the front-end left meanwhile\n",
+			options->argument);
+		return true;
+	}
+	if (strcmp(name, "BACKEND_BACK") != 0)
+		return false;
+	if (options->json)
+		print_json(data, JSON_COMPACT);
+	else
+		printf("back-end: %s, after a pause of %.3f ms\n", options->argument, pause / 1000);
+	*code = finish(EXIT_FINE);
+	return true;
+}
+
+static int swap_backend(struct link *link, const struct options *options)
+{
+	sigset_t unblocked = catch_signals();
+	bool over = false;
+	struct diag diag;
+	json_t *value;
+	int code = EXIT_FINE, swapping;
+
+	if (link_ask(link, options->command, "path", options->argument, ANSWER_MS, &value, &diag))
+		return complain(EXIT_RUN, diag.text);
+	swapping = json_is_true(json_object_get(value, "swapping"));
+	json_decref(value);
+	if (!swapping) {
+		printf("back-end: %s, for the next front-end\n", options->argument);
+		return finish(EXIT_FINE);
+	}
+	while (!over) {
+		if (link_event(link, &unblocked, &value, &diag))
+			return complain(EXIT_RUN, diag.text);
+		show_clean(value);
+		over = ends_swap(options, value, &code);
+		json_decref(value);
+	}
+	return code;
+}
+
 static int run(const struct options *options)
 {
 	struct link link;
@@ -229,6 +287,8 @@ static int run(const struct options *options)
 		code = follow(&link, options);
 	else if (strcmp(options->command, "data-path") == 0)
 		code = move_rings(&link, options);
+	else if (strcmp(options->command, "swap-backend") == 0)
+		code = swap_backend(&link, options);
 	else
 		code = one_answer(&link, options);
 	link_close(&link);

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The rings when the back-end goes: lost (link.h), or left for another. */
+#include "session/path.h"
+
+#include "session/effects.h"
+#include "session/link.h"
+
+static void effect_on(struct session *session, enum effect_kind kind, unsigned int index)
+{
+	effects_add(session, &(struct effect){.kind = kind,
+					      .queue = index,
+					      .size = session->queues[index].used,
+					      .resubmit = !session->config.drop_inflight});
+}
+
+static bool agreed(const struct session *session, enum wire_virtio_bit bit)
+{
+	return (session->agreement.virtio_acked & WIRE_BIT(bit)) != 0;
+}
+
+/*
+ * A network device may lose or repeat packets, so its ring goes on where the last
+ * was used; of a packed one nobody but the back-end knows where that is.
+ */
+static int direct_survivable(const struct session *session, unsigned int index, struct diag *diag)
+{
+	if (session_device(session) != WIRE_DEVICE_NET)
+		return diag_set(diag, 1,
+				"what it had in flight of ring %u, which is direct, is known to "
+				"nobody: use --data-path=shadow",
+				index);
+	if (agreed(session, WIRE_F_RING_PACKED) || agreed(session, WIRE_F_ACCESS_PLATFORM))
+		return diag_set(diag, 1,
+				"where it stood in ring %u, which is direct and packed or behind "
+				"an IOMMU, is known to nobody: use --data-path=shadow",
+				index);
+	return 0;
+}
+
+int path_survivable(const struct session *session, struct diag *diag)
+{
+	int result = 0;
+
+	if (session->arena_refused)
+		return diag_set(diag, 1, "nothing was kept of a guest with %u memory regions",
+				WIRE_REGIONS_MAX);
+	for (unsigned int i = 0; !result && i < WIRE_QUEUES_MAX; i++) {
+		unsigned int state = session->queues[i].path.state;
+
+		if (state == PATH_DIRECT || state == PATH_QUIETING)
+			result = direct_survivable(session, i, diag);
+	}
+	return result;
+}
+
+/* The drain was complete, and the base is known: the ring is where it was going. */
+static void lose_leaving(struct session *session, unsigned int index)
+{
+	struct queue_state *queue = &session->queues[index];
+
+	if (queue->left_direct)
+		effect_on(session, EFFECT_STAND, index);
+	else if (queue->goal == GOAL_STOP)
+		path_answer_stop(session, index);
+}
+
+static void lose(struct session *session, unsigned int index)
+{
+	struct queue_state *queue = &session->queues[index];
+	unsigned int state = queue->path.state;
+
+	sm_move(&queue->path, PATH_STOPPED);
+	switch (state) {
+	case PATH_DRAINING:
+		queue->stop_due = queue->goal == GOAL_STOP;
+		effect_on(session, EFFECT_LOSE, index);
+		break;
+	case PATH_SHADOW:
+		effect_on(session, EFFECT_LOSE, index);
+		break;
+	case PATH_QUIETING:
+		effect_on(session, EFFECT_DETACH, index);
+		effect_on(session, EFFECT_STAND, index);
+		break;
+	case PATH_DIRECT:
+		effect_on(session, EFFECT_STAND, index);
+		break;
+	case PATH_LEAVING:
+		lose_leaving(session, index);
+		break;
+	}
+	queue->disable_held = false;
+}
+
+void path_lost(struct session *session)
+{
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+		if (session->queues[i].path.state != PATH_STOPPED)
+			lose(session, i);
+	session->holding = 0;
+}
+
+int path_may_leave(const struct session *session, struct diag *diag)
+{
+	if (session->link.sm.state != LINK_LIVE || session->holding)
+		return diag_set(diag, SESSION_REFUSED,
+				"the back-end or its rings are on the move: try again");
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+		if (session->queues[i].path.state == PATH_DIRECT &&
+		    session_device(session) != WIRE_DEVICE_NET)
+			return diag_set(diag, SESSION_REFUSED,
+					"ring %u is direct, and what is in flight is the "
+					"back-end's: say data-path shadow first",
+					i);
+	return SESSION_MOVED;
+}
+
+void path_leave(struct session *session)
+{
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
+		unsigned int state = session->queues[i].path.state;
+
+		if (state == PATH_SHADOW)
+			path_drain(session, i, GOAL_SWAP);
+		else if (state == PATH_DIRECT)
+			path_leave_direct(session, i);
+	}
+}
+
+void path_configure(struct session *session, unsigned int index)
+{
+	const struct queue_state *queue = &session->queues[index];
+
+	if (queue->size)
+		stage_ask(session, wire_request_state(WIRE_SET_VRING_NUM, 0, index, queue->size));
+	if (queue->addressed) {
+		stage_ask(session, wire_request_state(WIRE_SET_VRING_BASE, 0, index, queue->base));
+		stage_ask(session, wire_request_addr(0, index, queue->flags, queue->desc,
+						     queue->used, queue->avail, queue->log));
+	}
+	if (queue->has_call)
+		path_ask_fd(session, WIRE_SET_VRING_CALL, index, true, SESSION_FD_GUEST_CALL);
+	path_ask_enable(session, index);
+}
