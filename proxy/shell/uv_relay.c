@@ -108,10 +108,17 @@ static void on_closed(struct uv_port *port, bool partial, void *context)
 
 	switch (index) {
 	case PORT_FRONT_BACKEND:
-	case PORT_BACK_BACKEND:
 		/* QEMU closes it alone after an error there and goes on with the main one. */
 		log_line(LEVEL_INFO, "%s closed its connection%s", session_port_name(index), where);
 		close_backend_channel(relay);
+		return;
+	case PORT_BACK_BACKEND:
+		/*
+		 * Of a back-end that dies it often goes first. The front-end would never
+		 * open its end again, and the next back-end speaks to the same.
+		 */
+		log_line(LEVEL_INFO, "%s closed its connection%s", session_port_name(index), where);
+		relay->ports[index] = uv_port_close(port);
 		return;
 	case PORT_FRONT_MAIN:
 		log_line(partial ? LEVEL_WARN : LEVEL_INFO,
@@ -161,9 +168,14 @@ static void channel_anew(struct uv_relay *relay, struct fd_entry *entry)
 			       "no socket is to be had for the back-end channel");
 		return;
 	}
-	uv_port_close(relay->ports[PORT_BACK_BACKEND]);
-	relay->ports[PORT_BACK_BACKEND] = uv_relay_port(relay, pair[0], WIRE_BACKEND);
 	fds_look(entry, pair[1]);
+	uv_port_close(relay->ports[PORT_BACK_BACKEND]);
+	relay->ports[PORT_BACK_BACKEND] = NULL;
+	/* The front-end may have closed its end: this one finds it as the last one did. */
+	if (relay->ports[PORT_FRONT_BACKEND])
+		relay->ports[PORT_BACK_BACKEND] = uv_relay_port(relay, pair[0], WIRE_BACKEND);
+	else
+		close(pair[0]);
 }
 
 static void send_to(struct uv_relay *relay, enum session_port port, struct wire_message *message)

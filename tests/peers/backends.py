@@ -23,6 +23,10 @@ class Qsd(Child):
                  writes_a_second=0, socket_path=None):
         self.socket = str(socket_path or rig.path("qsd.sock"))
         self.image = Path(image or rig.path("disk.img"))
+        self._options = {
+            "version": version, "queues": queues, "size_mb": size_mb, "null": null,
+            "writes_a_second": writes_a_second,
+        }  # fmt: skip
         if version == 7:
             program = "/usr/bin/qemu-storage-daemon"
         else:
@@ -47,6 +51,15 @@ class Qsd(Child):
                         f"addr.path={self.socket},writable=on,num-queues={queues}",
         ])  # fmt: skip
         self.wait_listening(self.socket)
+
+    def beside(self, **changes):
+        """Another one for the same disk, at a socket of its own."""
+        return Qsd(self.rig, image=self.image, **{**self._options, **changes})
+
+    def again(self):
+        """SIGKILL, and the next one in its place."""
+        self.kill()
+        return self.beside(socket_path=self.socket)
 
 
 class VirtiofsdC(Child):

@@ -78,6 +78,10 @@ class Ferry(Child):
     def status(self):
         return self.query("status")
 
+    def inflight(self):
+        """How many requests are, of all rings that are relayed."""
+        return sum(queue["inflight"] for queue in self.status()["queues"])
+
     def wait_state(self, *states, timeout=PATIENCE):
         def check():
             self.expect_alive()

@@ -16,6 +16,10 @@ HERE = Path(__file__).resolve().parent
 # Under TCG on two busy cores a boot of 2 s was seen to take 15.
 BOOT_TIMEOUT = 120.0
 
+COMPLAINT = re.compile(
+    r"is not a head|I/O error|IOERROR|BADBLOCK|BADPAGE|blocked for more than|Call Trace|BUG:"
+)
+
 
 def qemu_command(version):
     """The QEMU of Debian 12 (7) or the one unpacked beside it (10)."""
@@ -201,6 +205,13 @@ class QemuGuest(Child):
         """The lengths in ms of the stalls the guest has told of."""
         return [int(m.group(1)) for m in
                 (re.match(r"STALL-END ms=(\d+)", line) for line in self.console.log.lines()) if m]
+
+    def expect_no_complaint(self):
+        """That neither its kernel nor its work has said that a request went wrong,
+        and QEMU nothing at all."""
+        lines = [line for line in self.console.log.lines() if COMPLAINT.search(line)]
+        for line in self.log.lines() + lines:
+            raise RigError(f"{self.name}: {line}")
 
     def verify(self, timeout=2 * PATIENCE, key="q"):
         """All that was written is read back; the counts. Ends the guest."""

@@ -275,11 +275,27 @@ static void one_that_dies_at_once_again_and_again_is_given_up(void **state)
 	ends_close(&ends);
 }
 
+/* The next back-end is given its end of the back-end channel. */
+static void fit_with_channel(struct rig *rig, struct ends *ends)
+{
+	struct wire_message *message;
+
+	fit(rig, ends);
+	message = rig_receive(&ends->back, WIRE_SET_BACKEND_REQ_FD);
+	rig_adopt(&ends->back_channel, fdset_steal(&message->fds, 0), WIRE_BACKEND);
+	message_dispose(message);
+}
+
+static void back_end_is_heard(struct ends *ends)
+{
+	rig_send(&ends->back_channel, wire_request(WIRE_BACKEND_CONFIG_CHANGE_MSG, 0));
+	message_dispose(rig_receive(&ends->front_channel, WIRE_BACKEND_CONFIG_CHANGE_MSG));
+}
+
 /* Who has its say on the back-end channel goes on having it with the next. */
 static void the_back_end_channel_goes_on_with_the_next_back_end(void **state)
 {
 	struct rig *rig = *state;
-	struct wire_message *message;
 	struct ends ends;
 
 	begin(rig, &ends, "");
@@ -287,12 +303,39 @@ static void the_back_end_channel_goes_on_with_the_next_back_end(void **state)
 	lose(rig, &ends);
 	rig_closed(&ends.back_channel);
 	client_close(&ends.back_channel);
-	fit(rig, &ends);
-	message = rig_receive(&ends.back, WIRE_SET_BACKEND_REQ_FD);
-	rig_adopt(&ends.back_channel, fdset_steal(&message->fds, 0), WIRE_BACKEND);
-	message_dispose(message);
-	rig_send(&ends.back_channel, wire_request(WIRE_BACKEND_CONFIG_CHANGE_MSG, 0));
-	message_dispose(rig_receive(&ends.front_channel, WIRE_BACKEND_CONFIG_CHANGE_MSG));
+	fit_with_channel(rig, &ends);
+	back_end_is_heard(&ends);
+	ends_close(&ends);
+}
+
+static void it_goes_on_if_it_was_the_first_to_close(void **state)
+{
+	struct rig *rig = *state;
+	struct ends ends;
+
+	begin(rig, &ends, "");
+	ends_channel(&ends);
+	client_close(&ends.back_channel);
+	daemon_wait_log(&rig->daemon, 0, "back-end on the back-end channel closed", NULL);
+	lose(rig, &ends);
+	fit_with_channel(rig, &ends);
+	back_end_is_heard(&ends);
+	ends_close(&ends);
+}
+
+static void one_that_the_front_end_has_closed_stays_closed_for_the_next(void **state)
+{
+	struct rig *rig = *state;
+	struct ends ends;
+
+	begin(rig, &ends, "");
+	ends_channel(&ends);
+	client_close(&ends.front_channel);
+	rig_closed(&ends.back_channel);
+	client_close(&ends.back_channel);
+	lose(rig, &ends);
+	fit_with_channel(rig, &ends);
+	rig_closed(&ends.back_channel);
 	ends_close(&ends);
 }
 
@@ -310,6 +353,8 @@ int main(void)
 	    CASE(an_absent_back_end_is_waited_for_and_not_for_ever),
 	    CASE(one_that_dies_at_once_again_and_again_is_given_up),
 	    CASE(the_back_end_channel_goes_on_with_the_next_back_end),
+	    CASE(it_goes_on_if_it_was_the_first_to_close),
+	    CASE(one_that_the_front_end_has_closed_stays_closed_for_the_next),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
