@@ -8,6 +8,11 @@
  * eventfds for good, for the peer too: measured.) Kicks are never read: edge
  * triggered, each write to an eventfd is one event, whatever its counter is.
  *
+ * A wake-up costs more than the relaying. Where work has lately come soon after
+ * there was none, a thread therefore looks again for a while before it sleeps,
+ * and gives the processor to whoever else can run on it between two looks; a
+ * single long wait ends that. (docs/decisions/0006)
+ *
  * The control thread changes something by a command that the thread carries out
  * between two rounds and acknowledges; the control thread waits for that. So
  * when a call below returns, every ring uses the new memory, call or log, and the

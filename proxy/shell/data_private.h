@@ -56,6 +56,7 @@ struct thread {
 	unsigned int attached;   /* rings of this thread that are relayed: a list without gaps */
 	struct data_ring *rings[WIRE_QUEUES_MAX];
 	unsigned int watched;
+	uint64_t spin_ns; /* how long it looks again before it sleeps, as long as that pays off */
 };
 
 struct data {

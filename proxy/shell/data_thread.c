@@ -2,6 +2,7 @@
 #include "shell/data_private.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -10,6 +11,10 @@
 
 #define EVENTS_A_WAKE 64
 #define WATCH_MS      1 /* between looks at a ring that is to become quiet */
+
+/* Before it sleeps a thread looks again for so long, if that has paid off: data.h. */
+#define SPIN_FIRST_NS 4000u
+#define SPIN_MOST_NS  50000u
 
 /*
  * A front-end that shortens the file behind guest memory makes the next touch of
@@ -54,7 +59,7 @@ static void tell(struct data *data, const struct note *note)
 
 void data_thread_listen(struct thread *thread, int fd)
 {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.fd = fd};
 
 	if (fd >= 0)
 		epoll_ctl(thread->epoll, EPOLL_CTL_ADD, fd, &event);
@@ -153,10 +158,42 @@ static void sleep_until_event(struct thread *thread)
 {
 	struct epoll_event events[EVENTS_A_WAKE];
 	uint64_t value;
+	int count =
+	    epoll_wait(thread->epoll, events, EVENTS_A_WAKE, thread->watched ? WATCH_MS : -1);
 
-	epoll_wait(thread->epoll, events, EVENTS_A_WAKE, thread->watched ? WATCH_MS : -1);
 	/* The wake-up for commands alone is ours to read. */
-	(void)!read(thread->wake, &value, sizeof(value));
+	for (int i = 0; i < count; i++)
+		if (events[i].data.fd == thread->wake)
+			(void)!read(thread->wake, &value, sizeof(value));
+}
+
+/* It would have paid to look for longer, or it would not. */
+static uint64_t next_spin(uint64_t spin_ns, uint64_t idle_ns)
+{
+	if (idle_ns > SPIN_MOST_NS)
+		return 0;
+	if (spin_ns == 0)
+		return SPIN_FIRST_NS;
+	return spin_ns * 2 < SPIN_MOST_NS ? spin_ns * 2 : SPIN_MOST_NS;
+}
+
+static bool is_awake(const struct thread *thread, uint64_t idle_ns)
+{
+	return idle_ns < thread->spin_ns || idle_ns < thread->data->poll_ns;
+}
+
+/* There was nothing to do, the first time in a row at `since`. */
+static void rest(struct thread *thread, uint64_t since)
+{
+	if (is_awake(thread, now_ns() - since)) {
+		/* Who gives us work may have to run here. */
+		sched_yield();
+		return;
+	}
+	if (any_at_work(thread))
+		return;
+	sleep_until_event(thread);
+	thread->spin_ns = next_spin(thread->spin_ns, now_ns() - since);
 }
 
 static void end_command(struct thread *thread)
@@ -225,8 +262,7 @@ static bool commanded(struct thread *thread)
 
 static void serve(struct thread *thread)
 {
-	const uint64_t poll_ns = thread->data->poll_ns;
-	uint64_t awake_until = 0;
+	uint64_t idle_since = 0; /* 0: at work */
 
 	while (!thread->stopping) {
 		if (commanded(thread)) {
@@ -234,16 +270,14 @@ static void serve(struct thread *thread)
 			continue; /* it may have been the last */
 		}
 		if (round_of_all(thread)) {
-			if (poll_ns)
-				awake_until = now_ns() + poll_ns;
+			idle_since = 0;
 			continue;
 		}
 		if (thread->watched)
 			look_at_watches(thread);
-		if (poll_ns && now_ns() < awake_until)
-			continue;
-		if (!any_at_work(thread))
-			sleep_until_event(thread);
+		if (!idle_since)
+			idle_since = now_ns();
+		rest(thread, idle_since);
 	}
 }
 
