@@ -6,11 +6,14 @@
 
 /*
  * What one message can bring about, and what ending a session gives up: every
- * answer kept on both channels, a held request for each ring, and a few more.
+ * answer kept on both channels, a held request for each ring, and a few more; or
+ * a replay: a translation, a region or a ring's messages each.
  * The place is there from the start, so that without memory no message, and no
  * descriptor in it, is lost. Pages never used cost nothing.
  */
-#define FIRST_SIZE (2 * EXCHANGE_MAX + WIRE_QUEUES_MAX + 64)
+#define RING_SIZE 10u /* effects of a ring's start */
+#define FIRST_SIZE                                                                                 \
+	(2 * EXCHANGE_MAX + IOTLB_MAX + WIRE_SLOTS_MAX + RING_SIZE * WIRE_QUEUES_MAX + 64)
 
 bool effects_reserve(struct session *session)
 {

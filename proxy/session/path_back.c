@@ -5,17 +5,30 @@
 #include "session/effects.h"
 #include "session/link.h"
 
-static void effect_on(struct session *session, enum effect_kind kind, unsigned int index)
-{
-	effects_add(session, &(struct effect){.kind = kind,
-					      .queue = index,
-					      .size = session->queues[index].used,
-					      .resubmit = !session->config.drop_inflight});
-}
+#define USED_HEAD 4u /* flags and index */
 
 static bool agreed(const struct session *session, enum wire_virtio_bit bit)
 {
 	return (session->agreement.virtio_acked & WIRE_BIT(bit)) != 0;
+}
+
+/* The user address of the used ring; behind an IOMMU the front-end may have given none. */
+static bool used_at(const struct session *session, unsigned int index, uint64_t *address)
+{
+	*address = session->queues[index].used;
+	return !agreed(session, WIRE_F_ACCESS_PLATFORM) ||
+	       iotlb_find(&session->translations, *address, USED_HEAD, address);
+}
+
+static void effect_on(struct session *session, enum effect_kind kind, unsigned int index)
+{
+	uint64_t address = 0;
+
+	used_at(session, index, &address);
+	effects_add(session, &(struct effect){.kind = kind,
+					      .queue = index,
+					      .size = address,
+					      .resubmit = !session->config.drop_inflight});
 }
 
 /*
@@ -24,16 +37,23 @@ static bool agreed(const struct session *session, enum wire_virtio_bit bit)
  */
 static int direct_survivable(const struct session *session, unsigned int index, struct diag *diag)
 {
+	uint64_t address;
+
 	if (session_device(session) != WIRE_DEVICE_NET)
 		return diag_set(diag, 1,
 				"what it had in flight of ring %u, which is direct, is known to "
 				"nobody: use --data-path=shadow",
 				index);
-	if (agreed(session, WIRE_F_RING_PACKED) || agreed(session, WIRE_F_ACCESS_PLATFORM))
+	if (agreed(session, WIRE_F_RING_PACKED))
 		return diag_set(diag, 1,
-				"where it stood in ring %u, which is direct and packed or behind "
-				"an IOMMU, is known to nobody: use --data-path=shadow",
+				"where it stood in ring %u, which is direct and packed, is known "
+				"to nobody: use --data-path=shadow",
 				index);
+	if (!used_at(session, index, &address))
+		return diag_set(diag, 1,
+				"ring %u has its used ring at I/O address 0x%llx, which no "
+				"translation in force has",
+				index, (unsigned long long)session->queues[index].used);
 	return 0;
 }
 

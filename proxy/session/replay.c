@@ -128,6 +128,16 @@ static void say_config(struct session *session)
 	}
 }
 
+static void say_iotlb(struct session *session)
+{
+	for (unsigned int i = 0; i < session->translations.count; i++) {
+		const struct iotlb_entry *entry = &session->translations.list[i];
+
+		stage_ask(session,
+			  wire_request_iotlb(entry->iova, entry->size, entry->uva, entry->perm));
+	}
+}
+
 static void say_status(struct session *session)
 {
 	/* A status that waits for the rings to stop goes to the new back-end when they have. */
@@ -135,19 +145,13 @@ static void say_status(struct session *session)
 		stage_ask(session, wire_request_u64(WIRE_SET_STATUS, 0, session->status));
 }
 
-static const struct step {
-	uint32_t id;
-	void (*say)(struct session *session);
-} before_rings[] =
-    {
-	{WIRE_SET_BACKEND_REQ_FD, say_channel}, {WIRE_SET_FEATURES, say_features},
-	{WIRE_SET_MEM_TABLE, say_memory},       {WIRE_SET_LOG_BASE, say_log},
-	{WIRE_SET_LOG_FD, say_log_call},        {WIRE_NET_SET_MTU, say_mtu},
-	{WIRE_SET_CONFIG, say_config},
-},
-  after_rings[] = {
-      {WIRE_SET_STATUS, say_status},
+typedef void (*say)(struct session *session);
+
+static const say before_rings[] = {
+    say_channel, say_features, say_memory, say_log, say_log_call, say_mtu, say_config, say_iotlb,
 };
+
+static const say after_rings[] = {say_status};
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
@@ -189,10 +193,10 @@ static void say_ring(struct session *session, unsigned int index)
 void replay(struct session *session)
 {
 	for (size_t i = 0; i < COUNT(before_rings); i++)
-		before_rings[i].say(session);
+		before_rings[i](session);
 	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
 		if (session->queues[i].seen)
 			say_ring(session, i);
 	for (size_t i = 0; i < COUNT(after_rings); i++)
-		after_rings[i].say(session);
+		after_rings[i](session);
 }

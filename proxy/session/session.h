@@ -20,6 +20,7 @@
 #include "logging/dirty.h"
 #include "base/sm.h"
 #include "mem/arena.h"
+#include "mem/iotlb.h"
 #include "mem/regions.h"
 #include "postcopy/phase.h"
 #include "session/exchange.h"
@@ -234,6 +235,7 @@ struct session {
 	struct wire_message *postcopy_table; /* the back-end's answer, for the further pairs */
 	unsigned int postcopy_pairs;         /* of those that still wait for it */
 	struct iotlb_counts iotlb;
+	struct iotlb translations;   /* in force, with ACCESS_PLATFORM */
 	struct exchange exchange[2]; /* by wire_channel */
 	/* by wire_channel, wire_direction and id; unknown ids at the last place */
 	uint64_t counts[2][2][WIRE_FRONT_COUNT + 1];

@@ -1,8 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* IOTLB traffic is the back-end's own; it is counted for `iotlb` in the status. */
+/*
+ * IOTLB traffic is the back-end's own: it is counted for `iotlb` in the status, and
+ * what is in force kept for the next back-end.
+ */
 #include "session/stage.h"
 
-#define TYPE_AT 25 /* struct vhost_iotlb_msg */
+#include "base/bytes.h"
+
+#define PERM_AT 24 /* struct vhost_iotlb_msg */
+#define TYPE_AT 25
 
 enum iotlb_type {
 	IOTLB_MISS = 1,
@@ -29,11 +35,29 @@ static void count(struct iotlb_counts *counts, uint8_t type)
 	}
 }
 
+static void keep(struct iotlb *iotlb, const uint8_t *payload)
+{
+	struct iotlb_entry entry = {.iova = bytes_load64(payload),
+				    .size = bytes_load64(payload + 8),
+				    .uva = bytes_load64(payload + 16),
+				    .perm = payload[PERM_AT]};
+
+	if (payload[TYPE_AT] == IOTLB_UPDATE)
+		iotlb_update(iotlb, &entry);
+	else if (payload[TYPE_AT] == IOTLB_INVALIDATE)
+		iotlb_invalidate(iotlb, entry.iova, entry.size);
+}
+
 static enum stage_verdict front_request(struct session *session, struct crossing *crossing)
 {
 	switch (crossing->message->header.id) {
 	case WIRE_IOTLB_MSG:
 		count(&session->iotlb, crossing->message->payload[TYPE_AT]);
+		keep(&session->translations, crossing->message->payload);
+		break;
+	case WIRE_RESET_OWNER:
+	case WIRE_RESET_DEVICE:
+		session->translations.count = 0;
 		break;
 	}
 	return STAGE_PASS;

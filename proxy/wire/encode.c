@@ -6,6 +6,8 @@
 #include <assert.h>
 #include <string.h>
 
+#define IOTLB_UPDATE 2 /* struct vhost_iotlb_msg, type */
+
 #define TABLE_HEADER  8u
 #define REGION_SIZE   32u
 #define CONFIG_HEADER 12u
@@ -146,4 +148,19 @@ struct wire_region wire_table_region(const struct wire_message *message, unsigne
 struct wire_region wire_slot_region(const struct wire_message *message)
 {
 	return load_region(message->payload + TABLE_HEADER);
+}
+
+struct wire_message *wire_request_iotlb(uint64_t iova, uint64_t size, uint64_t uva, uint8_t perm)
+{
+	struct wire_message *message =
+	    wire_message_new(WIRE_IOTLB_MSG, WIRE_VERSION, wire_payload(WIRE_PAYLOAD_IOTLB)->most);
+
+	if (!message)
+		return NULL;
+	bytes_store64(message->payload, iova);
+	bytes_store64(message->payload + 8, size);
+	bytes_store64(message->payload + 16, uva);
+	message->payload[24] = perm;
+	message->payload[25] = IOTLB_UPDATE;
+	return message;
 }

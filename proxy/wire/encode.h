@@ -16,6 +16,9 @@ struct wire_message *wire_request_addr(uint32_t flags, uint32_t index, uint32_t 
 struct wire_message *wire_request_config(uint32_t id, uint32_t flags, uint32_t offset,
 					 uint32_t size, uint32_t config_flags, const uint8_t *data);
 
+/* IOTLB_MSG with a translation (type UPDATE), that nobody is to acknowledge. */
+struct wire_message *wire_request_iotlb(uint64_t iova, uint64_t size, uint64_t uva, uint8_t perm);
+
 struct wire_region {
 	uint64_t gpa;
 	uint64_t size; /* bytes */

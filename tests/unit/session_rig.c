@@ -226,6 +226,40 @@ int rig_move(struct rig *rig, enum session_mode mode, struct diag *diag)
 	return result;
 }
 
+bool rig_lost(struct rig *rig, struct diag *diag)
+{
+	int result = session_back_lost(rig->session, ++rig->clock, 0, diag);
+
+	collect(rig);
+	return result == 0;
+}
+
+void rig_ring_lost(struct rig *rig, unsigned int queue, uint32_t base, unsigned int parked)
+{
+	session_ring_lost(rig->session, queue, base, parked);
+	collect(rig);
+}
+
+void rig_ring_stood(struct rig *rig, unsigned int queue, uint32_t base)
+{
+	session_ring_stood(rig->session, queue, base);
+	collect(rig);
+}
+
+void rig_adopted(struct rig *rig)
+{
+	session_back_adopted(rig->session, ++rig->clock, 0);
+	collect(rig);
+}
+
+int rig_swap(struct rig *rig, struct diag *diag)
+{
+	int result = session_swap(rig->session, diag);
+
+	collect(rig);
+	return result;
+}
+
 void rig_nothing_more(struct rig *rig)
 {
 	for (unsigned int i = rig->seen; i < rig->count; i++) {

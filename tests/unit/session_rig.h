@@ -103,3 +103,10 @@ void rig_answers(struct rig *rig, enum session_port port, uint32_t id, uint64_t 
 
 /* A u64 sent to the port, from this message, with this value. */
 void rig_acknowledged(struct rig *rig, enum session_port port, uint32_t id, uint64_t value);
+
+/* The back-end is lost; false: the session can not go on, the diag says why. */
+bool rig_lost(struct rig *rig, struct diag *diag);
+void rig_ring_lost(struct rig *rig, unsigned int queue, uint32_t base, unsigned int parked);
+void rig_ring_stood(struct rig *rig, unsigned int queue, uint32_t base);
+void rig_adopted(struct rig *rig);
+int rig_swap(struct rig *rig, struct diag *diag);
