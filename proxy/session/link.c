@@ -174,6 +174,15 @@ void session_back_adopted(struct session *session, uint64_t now_ns, uint64_t com
 	stage_ask(session, wire_request(WIRE_GET_FEATURES, 0));
 }
 
+static void pass_waiting(struct session *session)
+{
+	struct wire_message *request = session->link.waiting;
+
+	session->link.waiting = NULL;
+	if (request)
+		away_pass(session, request);
+}
+
 /* Questions the last one did not answer, in the order they were asked. */
 static void ask_again(struct session *session)
 {
@@ -182,10 +191,7 @@ static void ask_again(struct session *session)
 
 	while ((request = exchange_adopt(exchange)))
 		effects_send(session, PORT_BACK_MAIN, request);
-	request = session->link.waiting;
-	session->link.waiting = NULL;
-	if (request)
-		away_pass(session, request);
+	pass_waiting(session);
 }
 
 /* Either side may be waiting for a notification that the last one owed it. */
@@ -257,8 +263,12 @@ int session_swap(struct session *session, struct diag *diag)
 
 void link_ring_left(struct session *session)
 {
-	if (session->link.sm.state == LINK_LEAVING && session->holding == 0)
+	if (session->holding)
+		return;
+	if (session->link.sm.state == LINK_LEAVING)
 		effects_add(session, &(struct effect){.kind = EFFECT_SWAP});
+	else
+		pass_waiting(session);
 }
 
 void link_end(struct session *session)

@@ -39,7 +39,7 @@ void link_request(struct session *session, struct crossing *crossing);
 /* The back-end's reply to a request of the session's own. */
 void link_reply(struct session *session, const struct crossing *crossing);
 
-/* A ring of a swap has left the old back-end. */
+/* A ring on the move has arrived or left the back-end: what waited for the last one goes on. */
 void link_ring_left(struct session *session);
 
 /* At the end of a session: gives up what it holds. */

@@ -176,6 +176,13 @@ void path_drain(struct session *session, unsigned int index, enum path_goal goal
 	ring_effect(session, EFFECT_DRAIN, index);
 }
 
+void path_step_out(struct session *session)
+{
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+		if (session->queues[i].path.state == PATH_SHADOW)
+			path_drain(session, i, GOAL_DIRECT);
+}
+
 void path_stop(struct session *session, unsigned int index)
 {
 	path_drain(session, index, GOAL_STOP);
@@ -457,8 +464,7 @@ int session_move(struct session *session, enum session_mode mode, struct diag *d
 				enter(session, i);
 		stage_ask(session, wire_request(WIRE_GET_FEATURES, 0));
 	}
-	for (unsigned int i = 0; !shadow && i < WIRE_QUEUES_MAX; i++)
-		if (session->queues[i].path.state == PATH_SHADOW)
-			path_drain(session, i, GOAL_DIRECT);
+	if (!shadow)
+		path_step_out(session);
 	return SESSION_MOVED;
 }

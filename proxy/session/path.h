@@ -74,6 +74,9 @@ void path_configure(struct session *session, unsigned int index);
 
 /* Steps of the above. */
 void path_drain(struct session *session, unsigned int index, enum path_goal goal);
+
+/* Every relayed ring is drained and becomes the guest's; link_ring_left() hears of the last. */
+void path_step_out(struct session *session);
 void path_leave_direct(struct session *session, unsigned int index);
 /* GET_VRING_BASE is answered with the ring's base. */
 void path_answer_stop(struct session *session, unsigned int index);

@@ -193,7 +193,8 @@ struct link {
 	unsigned int deaths; /* in a row, each within a moment and with nothing completed */
 	uint64_t completed;  /* when it was adopted, in chains */
 	uint64_t replays, last_outage_us;
-	struct wire_message *waiting; /* the front-end's, for the next back-end to answer */
+	struct wire_message *waiting; /* the front-end's, for the next back-end to answer, or
+				       * until the rings on the move have arrived */
 };
 
 struct session_config {

@@ -35,19 +35,22 @@ static bool any_relayed(const struct session *session)
 	return false;
 }
 
-/* Under rings that are relayed the memory they lie in can not be left out. */
+/* Rings that are relayed lie in the memory that is left out: they are the guest's before it goes.
+ */
 static enum stage_verdict refuse_arena(struct session *session, struct crossing *crossing,
 				       const char *why)
 {
-	if (any_relayed(session))
-		return stage_refuse(session, crossing,
-				    "%s, and rings are relayed: move them to the direct path first",
-				    why);
+	bool relayed = any_relayed(session);
+
 	session->arena_refused = true;
 	session->arena_given = false;
-	stage_log(session, LEVEL_WARN, "%s: rings stay direct, the data path can not be moved",
-		  why);
-	return STAGE_PASS;
+	stage_log(session, LEVEL_WARN, "%s: rings %sstay direct, the data path can not be moved",
+		  why, relayed ? "leave the daemon and " : "");
+	if (!relayed)
+		return STAGE_PASS;
+	path_step_out(session);
+	session->link.waiting = crossing->message;
+	return STAGE_TAKEN;
 }
 
 static struct wire_message *extended(const struct session *session, struct wire_message *table)

@@ -56,10 +56,12 @@ class QemuGuest(Child):
               with as many vCPUs, which it therefore gets
     server    QEMU listens at socket and the backend connects
     reconnect QEMU, as a client, connects again a second after a loss
+    memory    as of -m: its size, and slots for more
+    kernel    more of the guest kernel's command line
     """
 
     def __init__(self, rig, version, kind, socket_path, work=None, queues=1,
-                 server=False, reconnect=False, memory_mb=256, extra=(), shell=None):
+                 server=False, reconnect=False, memory="256M", kernel="", extra=(), shell=None):
         self.kind = kind
         self.version = version
         self.socket = str(socket_path)
@@ -70,6 +72,7 @@ class QemuGuest(Child):
         self._qmp_listener.listen(1)
         self._qmp = None
         append = f"console=ttyS0 quiet panic=-1 rig={work or self._default_work(queues)}"
+        append += f" {kernel}"
         if shell:
             append += f" sh={shell}"
         argv = [
@@ -77,9 +80,9 @@ class QemuGuest(Child):
             "-nodefaults", "-no-user-config", "-display", "none",
             "-accel", "tcg", "-cpu", "qemu64",
             "-machine", "pc-q35-7.2,memory-backend=m0",
-            "-m", str(memory_mb), "-smp", str(queues),
+            "-m", memory, "-smp", str(queues),
             # Without share=on the backend gets no memory and nothing works.
-            "-object", f"memory-backend-memfd,id=m0,size={memory_mb}M,share=on",
+            "-object", f"memory-backend-memfd,id=m0,size={memory.partition(',')[0]},share=on",
             "-chardev", f"socket,id=qmp,path={rig.dir}/{name}.qmp",
             "-mon", "chardev=qmp,mode=control",
             "-chardev", f"socket,id=tty,path={rig.dir}/{name}.tty",
