@@ -63,6 +63,9 @@ enum stage_verdict stage_answer(struct session *session, struct crossing *crossi
 /* Keeps the place of the answer, which exchange_fill() gives; disposes of the request. */
 void stage_answer_later(struct session *session, struct crossing *crossing);
 
+/* The back-end's answer to a question about what it has; what of it the front-end is shown. */
+uint64_t stage_features_learn(struct session *session, uint32_t id, uint64_t value);
+
 /* A base as the back-end gave it, with the half of a packed one that DPDK leaves out. */
 uint32_t stage_rings_base(struct session *session, uint32_t base);
 

@@ -36,16 +36,13 @@ static void decide_record(struct session *session)
 }
 
 static void show(struct session *session, struct feature_set *set, enum wire_space space,
-		 struct wire_message *reply)
+		 uint64_t offered)
 {
-	uint64_t offered = bytes_load64(reply->payload);
-
 	set->known = true;
 	set->offered = offered;
 	set->shown = offered & ~offers_hidden(&session->config.offers, space, offered);
 	if (space == WIRE_SPACE_PROTOCOL)
 		decide_record(session);
-	bytes_store64(reply->payload, set->shown);
 }
 
 /* A connection that skips the questions (QEMU 7.2 after a lost one) shows nothing to compare with.
@@ -118,28 +115,34 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 	return STAGE_PASS;
 }
 
+uint64_t stage_features_learn(struct session *session, uint32_t id, uint64_t value)
+{
+	switch (id) {
+	case WIRE_GET_FEATURES:
+		show(session, &session->virtio, WIRE_SPACE_VIRTIO, value);
+		session->agreement.virtio_offered = session->virtio.offered;
+		return session->virtio.shown;
+	case WIRE_GET_PROTOCOL_FEATURES:
+		show(session, &session->protocol, WIRE_SPACE_PROTOCOL, value);
+		return session->protocol.shown;
+	case WIRE_GET_QUEUE_NUM:
+		session->queue_num = value;
+		limit_rings(session);
+		break;
+	case WIRE_GET_MAX_MEM_SLOTS:
+		session->mem_slots = value;
+		break;
+	}
+	return value;
+}
+
 static enum stage_verdict back_reply(struct session *session, struct crossing *crossing)
 {
 	struct wire_message *reply = crossing->message;
 
-	if (reply->header.size != sizeof(uint64_t))
-		return STAGE_PASS;
-	switch (reply->header.id) {
-	case WIRE_GET_FEATURES:
-		show(session, &session->virtio, WIRE_SPACE_VIRTIO, reply);
-		session->agreement.virtio_offered = session->virtio.offered;
-		break;
-	case WIRE_GET_PROTOCOL_FEATURES:
-		show(session, &session->protocol, WIRE_SPACE_PROTOCOL, reply);
-		break;
-	case WIRE_GET_QUEUE_NUM:
-		session->queue_num = bytes_load64(reply->payload);
-		limit_rings(session);
-		break;
-	case WIRE_GET_MAX_MEM_SLOTS:
-		session->mem_slots = bytes_load64(reply->payload);
-		break;
-	}
+	if (reply->header.size == sizeof(uint64_t))
+		bytes_store64(reply->payload, stage_features_learn(session, reply->header.id,
+								   bytes_load64(reply->payload)));
 	return STAGE_PASS;
 }
 

@@ -28,6 +28,7 @@ enum option {
 	OPT_POLL_US,
 	OPT_BACKEND_TIMEOUT,
 	OPT_RESUBMIT,
+	OPT_STATE,
 	OPT_VERSION,
 	OPT_HELP,
 	OPT_LATER, /* known to the interface, not in this version */
@@ -72,6 +73,8 @@ static const struct poptOption options[] = {
 	 "how long an absent back-end is waited for (30; 0: for ever)", "SECONDS"),
     TEXT("resubmit", OPT_RESUBMIT,
 	 "yes or no: give requests in flight at a crash to the next back-end (yes)", "YESNO"),
+    TEXT("state", OPT_STATE,
+	 "where a restarted daemon finds what it needs to go on (under /run/vhost-ferry)", "PATH"),
     TEXT("device", OPT_DEVICE, "auto, net, blk, scsi, fs or vsock", "TYPE"),
     TEXT("hide", OPT_HIDE, "feature bits never shown: virtio:34,RING_PACKED,protocol:CONFIG",
 	 "LIST"),
@@ -81,7 +84,6 @@ static const struct poptOption options[] = {
     PLAIN("print-capabilities", OPT_PRINT_CAPABILITIES,
 	  "print JSON as the QEMU back-end conventions ask, and end"),
     LATER("log-extent"),
-    LATER("state"),
     LATER("metrics"),
     LATER("capture"),
     PLAIN("version", OPT_VERSION, "print the version"),
@@ -294,6 +296,8 @@ static int set_option(struct conf *conf, int option, char *value, char **hide, s
 	case OPT_BACKEND_TIMEOUT:
 		return set_number(&conf->rings.backend_timeout_s, "backend-timeout", value, 0,
 				  TIMEOUT_S_MAX, diag);
+	case OPT_STATE:
+		return set_path(&conf->state, "state", value, diag);
 	case OPT_RESUBMIT:
 		return set_resubmit(conf, value, diag);
 	case OPT_PRINT_CAPABILITIES:
@@ -420,4 +424,5 @@ void conf_free(struct conf *conf)
 	free(conf->back.path);
 	free(conf->interpose);
 	free(conf->control);
+	free(conf->state);
 }

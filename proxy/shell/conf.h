@@ -31,6 +31,7 @@ struct conf {
 	struct conf_end front, back;
 	char *interpose; /* path, NULL: no; front and back are then CONF_NONE */
 	char *control;   /* path, NULL: none */
+	char *state;     /* path, NULL: made from the front-end's socket */
 	struct session_config session;
 	struct rings_config rings;
 	bool synthesize_given, synthesize_none;

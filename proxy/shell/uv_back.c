@@ -2,8 +2,10 @@
 #include "shell/fds.h"
 #include "shell/log.h"
 #include "shell/sock.h"
+#include "shell/state.h"
 #include "shell/uv_relay_private.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +152,58 @@ void uv_relay_offer(struct uv_relay *relay, int fd)
 {
 	if (!ask(relay, fd))
 		relay->events->away(relay->context);
+}
+
+bool uv_back_resume(struct uv_relay *relay)
+{
+	struct diag diag;
+	int result;
+
+	if (relay->names.state)
+		result = state_load(relay->names.state, relay->session, relay->front_pid,
+				    uv_hrtime(), &diag);
+	else
+		result = diag_set(&diag, -ENOENT, "there is no state file: give --state=PATH");
+	if (result) {
+		log_line(LEVEL_ERROR,
+			 "front-end %s (pid %d): goes on with a session that a daemon before this "
+			 "one had (SET_FEATURES came first), of which nothing is known: %s: it is "
+			 "let go",
+			 relay->names.front, (int)relay->front_pid, diag.text);
+		uv_relay_end(relay);
+		return false;
+	}
+	log_line(LEVEL_INFO, "front-end %s (pid %d): goes on where a daemon before this one left",
+		 relay->names.front, (int)relay->front_pid);
+	close_back(relay);
+	uv_relay_carry_out(relay);
+	if (!relay->ended)
+		relay->events->away(relay->context);
+	return !relay->ended;
+}
+
+void uv_back_remember(struct uv_relay *relay, uint32_t id)
+{
+	struct diag diag;
+
+	switch (id) {
+	case WIRE_SET_OWNER:
+	case WIRE_SET_FEATURES:
+	case WIRE_SET_PROTOCOL_FEATURES:
+	case WIRE_NET_SET_MTU:
+	case WIRE_SET_CONFIG:
+	case WIRE_ADD_MEM_REG:
+	case WIRE_REM_MEM_REG:
+		break;
+	default:
+		return;
+	}
+	if (!relay->names.state || relay->config->offers.watch_only ||
+	    !state_save(relay->names.state, relay->session, relay->front_pid, &diag))
+		return;
+	if (!relay->state_failed)
+		log_line(LEVEL_WARN, "%s", diag.text);
+	relay->state_failed = true;
 }
 
 bool uv_relay_wants_back(const struct uv_relay *relay)

@@ -2,6 +2,7 @@
 #include "shell/uv_device.h"
 
 #include "shell/log.h"
+#include "shell/state.h"
 #include "shell/uv_end.h"
 #include "shell/uv_relay.h"
 
@@ -22,6 +23,7 @@ struct uv_device {
 	struct view_counts past; /* of sessions that ended */
 	struct view_counts shown;
 	struct view_ring rings[WIRE_QUEUES_MAX]; /* as last shown */
+	char state[STATE_PATH_MAX];              /* "": none */
 	bool told_absent;                        /* a line said that the back-end is not there */
 	uint64_t replays, last_outage_us;        /* of sessions that ended */
 	struct session_config session; /* as configured, with the data path asked for since */
@@ -104,7 +106,8 @@ static const struct uv_relay_events relay_events = {
 
 static void take_front(struct uv_device *device)
 {
-	struct uv_relay_names names = {uv_end_name(device->front), uv_end_name(device->back)};
+	struct uv_relay_names names = {uv_end_name(device->front), uv_end_name(device->back),
+				       device->state[0] ? device->state : NULL};
 	struct diag diag;
 	int fd = uv_end_get(device->front, &diag);
 
@@ -192,6 +195,11 @@ int uv_device_open(struct uv_device **made, uv_loop_t *loop, const struct conf *
 	device->context = context;
 	device->session = conf->session;
 	device->started_ns = uv_hrtime();
+	if (conf->state)
+		snprintf(device->state, sizeof(device->state), "%s", conf->state);
+	else if (conf->front.path || conf->interpose)
+		state_default_path(device->state,
+				   conf->front.path ? conf->front.path : conf->interpose);
 	result = uv_end_open(&device->back, loop, &conf->back, advance, device, diag);
 	if (!result)
 		result = uv_end_open(&device->front, loop, &conf->front, advance, device, diag);

@@ -3,7 +3,9 @@
 
 #include "shell/fds.h"
 #include "shell/log.h"
+#include "session/resume.h"
 #include "shell/sock.h"
+#include "shell/state.h"
 #include "shell/uv_relay_private.h"
 #include "wire/print.h"
 
@@ -124,6 +126,8 @@ static void on_closed(struct uv_port *port, bool partial, void *context)
 		log_line(partial ? LEVEL_WARN : LEVEL_INFO,
 			 "front-end %s (pid %d) closed its connection%s", name_of(relay, index),
 			 pid_of(relay, index), where);
+		if (relay->names.state)
+			state_remove(relay->names.state);
 		break;
 	default:
 		uv_back_lost(relay, where);
@@ -311,10 +315,19 @@ static void on_message(struct uv_port *port, struct wire_message *message, void 
 {
 	struct uv_relay *relay = context;
 	enum session_port index = port_index(relay, port);
+	uint32_t id;
 
 	if (log_wants(LEVEL_DEBUG))
 		log_message(relay, index, message);
+	if (index == PORT_FRONT_MAIN && session_needs_resume(relay->session, message) &&
+	    !uv_back_resume(relay)) {
+		message_dispose(message);
+		return;
+	}
+	id = message->header.id;
 	session_receive(relay->session, index, message, uv_hrtime());
+	if (index == PORT_FRONT_MAIN)
+		uv_back_remember(relay, id);
 	uv_relay_carry_out(relay);
 }
 

@@ -38,6 +38,7 @@ struct uv_relay_events {
 
 struct uv_relay_names {
 	const char *front, *back; /* for the log: a path or "descriptor 5" */
+	const char *state;        /* the state file (state.h), NULL: none */
 };
 
 /* Takes over the front-end's socket. NULL: no memory, or it can not be polled. */

@@ -27,9 +27,10 @@ struct uv_relay {
 	int swap_fd;                    /* of a candidate that waits for the rings, -1: none */
 	char *swap_path;                /* where it was found; NULL: it is no swap */
 	uint64_t opened_ns;
-	uint64_t told_s;  /* of an absence, the seconds last told */
-	bool dispatching; /* effects are being carried out */
-	bool ended;       /* the session is over, the owner is told after that */
+	uint64_t told_s;   /* of an absence, the seconds last told */
+	bool state_failed; /* a line said that the state file can not be written */
+	bool dispatching;  /* effects are being carried out */
+	bool ended;        /* the session is over, the owner is told after that */
 	uv_timer_t watchdog;
 	uint64_t slow_told[2]; /* sent_ns of the request last told to be slow, by channel */
 };
@@ -46,6 +47,10 @@ struct uv_port *uv_relay_port(struct uv_relay *relay, int fd, enum wire_channel 
 
 /* The connection to the back-end is over; `where` says at what point of a message. */
 void uv_back_lost(struct uv_relay *relay, const char *where);
+/* The front-end goes on where an earlier daemon left; false: not even that, the session ends. */
+bool uv_back_resume(struct uv_relay *relay);
+/* The front-end said this: what a daemon after this one needs of it is kept. */
+void uv_back_remember(struct uv_relay *relay, uint32_t id);
 /* EFFECT_SWAP. */
 void uv_back_swap(struct uv_relay *relay);
 /* Each second: how long it is away. */

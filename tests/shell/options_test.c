@@ -195,7 +195,6 @@ static void options_of_later_issues_are_refused_by_name(void **state)
 {
 	static const char *const later[] = {
 	    "--log-extent=chain",
-	    "--state=/tmp/x",
 	    "--metrics=/tmp/x",
 	    "--capture=/tmp/x",
 	};
