@@ -68,5 +68,39 @@ class Restart(PeerTest):
         self.run_blk(10, queues=4)
 
 
+    def run_paused(self, qemu):
+        """The connection is lost while the guest is paused. QEMU 7.2 then begins nothing
+        anew: it connects, says nothing, and at `cont` goes on with SET_FEATURES."""
+        self.need_ferry()
+        backend = Qsd(self.rig, version=10)
+        ferry = self.rig.between(backend)
+        guest = QemuGuest(
+            self.rig, qemu, "blk", ferry.socket, reconnect=True, work="blk,/dev/vda,8,16,8"
+        )
+        guest.wait_ready()
+        guest.wait_work(50)
+        for _ in range(5 if full() else 2):
+            guest.qmp.execute("stop")
+            ferry.kill()
+            ferry = Ferry(self.rig, **ferry.options)
+            # QEMU 10 starts the device when it is back, although the guest is paused.
+            ferry.wait_state("connected", "running")
+            guest.qmp.execute("cont")
+            ferry.wait_state("running")
+            guest.wait_work(50)
+        ferry.check_running(guest.pid, 1)
+        self.run_guest(guest, ferry, 1)
+        self.assertGreater(written_blocks(backend.image), 0)
+        return ferry
+
+    def test_daemon_killed_while_the_guest_is_paused_is_gone_on_with_on_qemu7(self):
+        ferry = self.run_paused(7)
+        told = [line for line in ferry.log.lines() if "a daemon before this one left" in line]
+        self.assertTrue(told, "QEMU began anew: this is no test of --state")
+
+    def test_daemon_killed_while_the_guest_is_paused_is_gone_on_with_on_qemu10(self):
+        self.run_paused(10)
+
+
 if __name__ == "__main__":
     main()
