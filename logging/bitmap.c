@@ -83,6 +83,18 @@ void bitmap_settle(struct bitmap_burst *burst)
 		write_out(burst, (unsigned int)__builtin_ctz(burst->held));
 }
 
+void bitmap_merge(uint64_t *to, const uint64_t *from, uint64_t count, uint64_t gpa, uint64_t length)
+{
+	uint64_t end = bitmap_bytes(gpa + length) / sizeof(uint64_t);
+
+	for (uint64_t i = gpa >> (BITMAP_PAGE_SHIFT + WORD_SHIFT); i < end && i < count; i++) {
+		uint64_t bits = __atomic_load_n(&from[i], __ATOMIC_ACQUIRE);
+
+		if (bits)
+			__atomic_fetch_or(&to[i], bits, __ATOMIC_RELEASE);
+	}
+}
+
 uint64_t bitmap_bytes(uint64_t end)
 {
 	uint64_t pages =

@@ -45,5 +45,9 @@ void bitmap_gather(struct bitmap_burst *burst, uint64_t gpa, uint64_t length);
 /* All that was gathered is in the log when it returns. */
 void bitmap_settle(struct bitmap_burst *burst);
 
+/* Marks what is marked in `from` of this memory too; both logs have `count` words. */
+void bitmap_merge(uint64_t *to, const uint64_t *from, uint64_t count, uint64_t gpa,
+		  uint64_t length);
+
 /* Bytes of a log that has a bit for each page below `end`, in whole words. */
 uint64_t bitmap_bytes(uint64_t end);

@@ -31,6 +31,11 @@ bool dirty_base(struct dirty *dirty, uint64_t size, uint64_t offset, const struc
 	return repeated;
 }
 
+bool dirty_ordered(const struct dirty *dirty)
+{
+	return dirty->sm.state == DIRTY_WANTED || dirty->sm.state == DIRTY_ON;
+}
+
 void dirty_order(struct dirty *dirty, bool on)
 {
 	if (on)

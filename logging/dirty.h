@@ -35,5 +35,8 @@ void dirty_init(struct dirty *dirty);
 /* SET_LOG_BASE. True: a repetition of the memory in force (QEMU 7.2 sends it once a queue pair). */
 bool dirty_base(struct dirty *dirty, uint64_t size, uint64_t offset, const struct fd_entry *file);
 
+/* Whether LOG_ALL is acknowledged. */
+bool dirty_ordered(const struct dirty *dirty);
+
 /* LOG_ALL as acknowledged. */
 void dirty_order(struct dirty *dirty, bool on);

@@ -216,19 +216,33 @@ static json_t *synthesized(const struct session *session)
 
 	if (session && session->record_ours)
 		value_append(&list, json_string("inflight"));
+	if (session && session->log_ours)
+		value_append(&list, json_string("log"));
 	return list;
 }
 
-static json_t *log_summary(const struct session *session)
+/* By the daemon: what a back-end marks in its own log is not to be seen from here. */
+static uint64_t pages_marked(const struct view *view)
 {
+	uint64_t pages = 0;
+
+	for (unsigned int i = 0; view->rings && i < WIRE_QUEUES_MAX; i++)
+		pages += view->rings[i].pages_marked;
+	return pages;
+}
+
+static json_t *log_summary(const struct view *view)
+{
+	const struct session *session = view->session;
 	bool based = session && session->dirty.based;
 	bool on = session && session->dirty.sm.state == DIRTY_ON;
+	const char *source = based && session->log_ours ? "ferry" : "backend";
 	json_t *object = json_object();
 
 	value_put(&object, "active", json_boolean(on));
 	value_put(&object, "size", value_number(based ? session->dirty.size : 0));
-	value_put(&object, "pages_marked", json_integer(0));
-	value_put(&object, "source", based ? json_string("backend") : json_null());
+	value_put(&object, "pages_marked", value_number(pages_marked(view)));
+	value_put(&object, "source", based ? json_string(source) : json_null());
 	return object;
 }
 
@@ -236,7 +250,7 @@ json_t *status_log(const struct view *view)
 {
 	const struct session *session = view->session;
 	const struct dirty *dirty = session && session->dirty.based ? &session->dirty : NULL;
-	json_t *object = log_summary(session);
+	json_t *object = log_summary(view);
 
 	value_put(&object, "state", json_string(session ? sm_name(&session->dirty.sm) : "off"));
 	value_put(&object, "offset", value_number(dirty ? dirty->offset : 0));
@@ -298,7 +312,7 @@ json_t *status_summary(const struct view *view)
 	value_put(&object, "messages", messages_of(view->counts));
 	put_moves(&object, view->session);
 	value_put(&object, "queues", queues_of(view, queue_summary));
-	value_put(&object, "log", log_summary(view->session));
+	value_put(&object, "log", log_summary(view));
 	value_put(&object, "postcopy", postcopy_summary(view->session));
 	value_put(&object, "iotlb", iotlb_summary(view->session));
 	value_put(&object, "rss_kb", value_number(view->rss_kb));

@@ -23,6 +23,7 @@ struct view_counts {
 /* What the daemon itself relayed of a ring; zeros while it is direct. */
 struct view_ring {
 	uint64_t kicks, calls, relayed, bytes_written;
+	uint64_t pages_marked; /* in a dirty log, that were not marked yet */
 	unsigned int inflight;
 };
 

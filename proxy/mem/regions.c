@@ -112,3 +112,16 @@ uint64_t regions_bytes(const struct regions *regions)
 			bytes += regions->list[i].at.size;
 	return bytes;
 }
+
+uint64_t regions_end(const struct regions *regions)
+{
+	uint64_t end = 0;
+
+	for (unsigned int i = 0; i < regions->count; i++) {
+		const struct wire_region *at = &regions->list[i].at;
+
+		if (!regions->list[i].removed && at->gpa + at->size > end)
+			end = at->gpa + at->size;
+	}
+	return end;
+}

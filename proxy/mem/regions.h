@@ -51,3 +51,6 @@ unsigned int regions_live(const struct regions *regions);
 
 /* Bytes in force. */
 uint64_t regions_bytes(const struct regions *regions);
+
+/* The first guest address past all that is in force. */
+uint64_t regions_end(const struct regions *regions);

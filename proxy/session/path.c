@@ -68,19 +68,30 @@ static bool can_relay(const struct session *session)
 	       !acked(session, WIRE_F_ACCESS_PLATFORM);
 }
 
+/* With the event index of a split ring the back-end says how far it has read. */
+static bool watched(const struct session *session)
+{
+	return acked(session, WIRE_F_RING_EVENT_IDX) && !packed(session);
+}
+
+/* While the log is on, and all the time where rings could not come in when it is turned on. */
+static bool log_needs(const struct session *session)
+{
+	bool enters = session_device(session) == WIRE_DEVICE_BLK && watched(session);
+
+	return session->log_ours && (dirty_ordered(&session->dirty) || !enters);
+}
+
+/* Where rings belong, as far as it is ours to say. */
+static bool shadow_due(const struct session *session, enum session_mode mode)
+{
+	return mode == MODE_SHADOW || (mode == MODE_AUTO && session->record_ours) ||
+	       log_needs(session);
+}
+
 bool path_wanted(const struct session *session)
 {
-	if (!session->features_set || !can_relay(session))
-		return false;
-	switch (session->mode) {
-	case MODE_DIRECT:
-		return false;
-	case MODE_SHADOW:
-		return true;
-	case MODE_AUTO:
-		break;
-	}
-	return session->record_ours;
+	return session->features_set && can_relay(session) && shadow_due(session, session->mode);
 }
 
 static void ring_effect(struct session *session, enum effect_kind kind, unsigned int index)
@@ -240,11 +251,26 @@ static void tell(struct session *session, const char *event, unsigned int index)
 		    sm_name(&queue->path), (unsigned long long)pause);
 }
 
+/* For a migration that waits for it longer: to go on without the ring would lose what it writes. */
+static unsigned int quiet_ms(const struct session *session)
+{
+	return session->log_ours && dirty_ordered(&session->dirty) ? SESSION_LOG_QUIET_MS
+								   : SESSION_QUIET_MS;
+}
+
 /* The back-end goes on where it is, with what the guest has asked for meanwhile. */
 static void stay(struct session *session, unsigned int index)
 {
 	struct queue_state *queue = &session->queues[index];
+	struct crossing crossing = {.from = PORT_BACK_MAIN};
 
+	if (session->log_ours && dirty_ordered(&session->dirty)) {
+		stage_refuse(session, &crossing,
+			     "LOG_ALL: ring %u can not be logged, it still had requests in flight "
+			     "after %u ms",
+			     index, quiet_ms(session));
+		return;
+	}
 	sm_move(&queue->path, PATH_DIRECT);
 	session->holding--;
 	session->stayed++;
@@ -283,6 +309,7 @@ static void left(struct session *session, unsigned int index)
 
 	sm_move(&queue->path, PATH_STOPPED);
 	session->holding--;
+	stage_dirty_arrived(session);
 	stage_shadow_release(session, index);
 	switch (queue->goal) {
 	case GOAL_STOP:
@@ -312,7 +339,9 @@ static void silent(struct session *session)
 {
 	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
 		if (session->queues[i].path.state == PATH_QUIETING)
-			ring_effect(session, EFFECT_WATCH, i);
+			effects_add(session, &(struct effect){.kind = EFFECT_WATCH,
+							      .queue = i,
+							      .size = quiet_ms(session)});
 }
 
 void path_reply(struct session *session, const struct crossing *crossing)
@@ -342,6 +371,7 @@ static void abandon(struct session *session, unsigned int index)
 	struct queue_state *queue = &session->queues[index];
 
 	session->holding--;
+	stage_dirty_arrived(session);
 	if (queue->goal == GOAL_STOP)
 		exchange_fill(&session->exchange[WIRE_MAIN], WIRE_GET_VRING_BASE, (int)index,
 			      wire_reply_state(WIRE_GET_VRING_BASE, index, queue->base));
@@ -388,8 +418,6 @@ static int may_relay(const struct session *session, struct diag *diag)
 /* What a ring needs that is to be moved while it runs. */
 static int may_enter(const struct session *session, struct diag *diag)
 {
-	bool watched = acked(session, WIRE_F_RING_EVENT_IDX) && !packed(session);
-
 	if (session_device(session) != WIRE_DEVICE_BLK)
 		return diag_set(
 		    diag, SESSION_REFUSED,
@@ -400,7 +428,7 @@ static int may_enter(const struct session *session, struct diag *diag)
 		return diag_set(diag, SESSION_REFUSED,
 				"rings of this guest can not be relayed: it needs VERSION_1, no "
 				"ACCESS_PLATFORM and no postcopy");
-	if (!watched)
+	if (!watched(session))
 		return diag_set(
 		    diag, SESSION_REFUSED,
 		    "without RING_EVENT_IDX on a split ring it can not be seen what the "
@@ -445,18 +473,13 @@ static bool any(const struct session *session, enum path_state state)
 	return false;
 }
 
-int session_move(struct session *session, enum session_mode mode, struct diag *diag)
+/* Sets the running rings on their way. */
+static int follow(struct session *session, bool shadow, struct diag *diag)
 {
-	bool shadow = mode == MODE_SHADOW || (mode == MODE_AUTO && session->record_ours);
-	int result = may_move(session, shadow, diag);
-
-	if (result)
-		return result;
-	/* Rings started later go there, also where those that run can not. */
-	session->mode = mode;
 	session->stayed = 0;
 	if (shadow && any(session, PATH_DIRECT)) {
-		result = may_enter(session, diag);
+		int result = may_enter(session, diag);
+
 		if (result)
 			return result;
 		for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
@@ -467,4 +490,31 @@ int session_move(struct session *session, enum session_mode mode, struct diag *d
 	if (!shadow)
 		path_step_out(session);
 	return SESSION_MOVED;
+}
+
+int session_move(struct session *session, enum session_mode mode, struct diag *diag)
+{
+	bool shadow = shadow_due(session, mode);
+	int result;
+
+	if (mode == MODE_DIRECT && shadow)
+		return diag_set(diag, SESSION_REFUSED,
+				"the daemon keeps the dirty log of this device: rings stay relayed "
+				"while a migration is under way, and where they could not come "
+				"back for one");
+	result = may_move(session, shadow, diag);
+	if (result)
+		return result;
+	/* Rings started later go there, also where those that run can not. */
+	session->mode = mode;
+	return follow(session, shadow, diag);
+}
+
+int path_follow_log(struct session *session, struct diag *diag)
+{
+	bool shadow = shadow_due(session, session->mode);
+
+	if (shadow && any(session, PATH_DIRECT) && may_relay(session, diag))
+		return SESSION_REFUSED;
+	return follow(session, shadow, diag);
 }

@@ -44,6 +44,13 @@ bool path_suits(const struct session *session);
 /* Whether a ring that starts now is to be relayed. */
 bool path_wanted(const struct session *session);
 
+/*
+ * LOG_ALL was acknowledged or taken back, and the log is ours: the running rings go
+ * where that needs them. 0; SESSION_REFUSED: one of them can not be relayed, the diag
+ * says why.
+ */
+int path_follow_log(struct session *session, struct diag *diag);
+
 /* SET_VRING_KICK came for a stopped ring whose configuration is complete. */
 void path_start(struct session *session, unsigned int index);
 

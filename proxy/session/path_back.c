@@ -118,6 +118,8 @@ void path_lost(struct session *session)
 		if (session->queues[i].path.state != PATH_STOPPED)
 			lose(session, i);
 	session->holding = 0;
+	/* The rings start again at the next back-end, where the log needs them. */
+	stage_dirty_arrived(session);
 }
 
 int path_may_leave(const struct session *session, struct diag *diag)

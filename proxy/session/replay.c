@@ -88,7 +88,8 @@ static void say_log(struct session *session)
 	const struct dirty *dirty = &session->dirty;
 	struct wire_message *message;
 
-	if (!dirty->based || !(session->protocol.passed & WIRE_BIT(WIRE_PF_LOG_SHMFD)))
+	if (session->log_ours || !dirty->based ||
+	    !(session->protocol.passed & WIRE_BIT(WIRE_PF_LOG_SHMFD)))
 		return;
 	message = wire_message_new(WIRE_SET_LOG_BASE, WIRE_VERSION | need_reply(session), 16);
 	if (message) {
@@ -100,7 +101,7 @@ static void say_log(struct session *session)
 
 static void say_log_call(struct session *session)
 {
-	if (session->kept.log_call)
+	if (session->kept.log_call && !session->log_ours)
 		stage_ask(session,
 			  with_fd(wire_request(WIRE_SET_LOG_FD, 0), SESSION_FD_LOG_CALL, 0));
 }

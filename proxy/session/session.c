@@ -225,7 +225,7 @@ static void receive_request(struct session *session, struct crossing *crossing)
 	}
 	/* Before any stage: whether REPLY_ACK was agreed when the request was made decides. */
 	entry = stage_entry(session, crossing, EXCHANGE_PEER);
-	if (result == WIRE_UNKNOWN && session->record_ours) {
+	if (result == WIRE_UNKNOWN && (session->record_ours || session->log_ours)) {
 		refuse_unknown(session, crossing);
 		return;
 	}

@@ -29,6 +29,8 @@
 
 /* How long a ring that is to be relayed hears no kicks while the back-end completes what it has. */
 #define SESSION_QUIET_MS 500u
+/* The same while a migration waits for it. */
+#define SESSION_LOG_QUIET_MS 20000u
 
 /* Bytes of a reply to SET_LOG_BASE (payloads.def, ANY_ACK). */
 #define SESSION_LOG_REPLY_MAX 16u
@@ -83,6 +85,7 @@ enum effect_kind {
 	EFFECT_MAP,        /* map the regions of SET_MEM_TABLE or ADD_MEM_REG */
 	EFFECT_UNMAP,      /* unmap that of REM_MEM_REG */
 	EFFECT_MAP_LOG,    /* map the log of SET_LOG_BASE */
+	EFFECT_LOGGING,    /* LOG_ALL changed: what is marked of relayed rings did */
 	EFFECT_RECORD_NEW, /* make an inflight record of `size` bytes */
 	EFFECT_RECORD_MAP, /* map that of SET_INFLIGHT_FD */
 	EFFECT_ATTACH,     /* relay this ring from now on, as its queue_state says */
@@ -94,7 +97,7 @@ enum effect_kind {
 	EFFECT_STAND,      /* direct, its back-end is gone: how far the ring at user address `size`
 			    * is used; session_ring_stood() */
 	EFFECT_WATCH,      /* wait until the back-end has nothing of a direct ring in flight, for
-			    * SESSION_QUIET_MS at most: session_quiet() */
+			    * `size` milliseconds at most: session_quiet() */
 	EFFECT_NUDGE,      /* raise the guest's call and the back-end's kick once */
 };
 
@@ -197,11 +200,19 @@ struct link {
 				       * until the rings on the move have arrived */
 };
 
+enum session_log {
+	LOG_BY_BACKEND,
+	LOG_WHERE_LACKING, /* by the daemon where the back-end can not */
+	LOG_OURS,          /* by the daemon whatever the back-end can */
+};
+
 struct session_config {
 	struct offers offers;
 	enum session_mode mode;
-	bool drop_inflight;      /* what is in flight at a crash is not submitted again */
-	bool keep_record;        /* an inflight record, where the back-end has none */
+	bool drop_inflight; /* what is in flight at a crash is not submitted again */
+	bool keep_record;   /* an inflight record, where the back-end has none */
+	enum session_log log;
+	bool log_used_len;       /* mark what a completion says was written, not all that may be */
 	enum wire_device device; /* UNKNOWN: guess */
 };
 
@@ -222,6 +233,9 @@ struct session {
 	struct queue_state queues[WIRE_QUEUES_MAX];
 	struct regions regions;
 	struct dirty dirty;
+	bool log_ours;          /* the daemon marks what the back-end writes */
+	bool features_repeated; /* the back-end has just these already: LOG_ALL alone changed */
+	bool order_waits;       /* SET_FEATURES is answered when the rings have moved */
 	enum session_mode mode; /* as configured, or as asked for since */
 	struct arena arena;
 	bool arena_given;                    /* the back-end has it in its memory */
@@ -273,7 +287,7 @@ void session_drained(struct session *session, unsigned int queue, uint32_t base)
 
 /*
  * The back-end has nothing of a watched ring in flight any more; false: it still
- * has after SESSION_QUIET_MS, and the ring stays direct.
+ * has after the time it was given, and the ring stays direct.
  */
 void session_quiet(struct session *session, unsigned int queue, bool quiet);
 

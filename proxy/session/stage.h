@@ -86,6 +86,9 @@ __attribute__((format(printf, 3, 4))) void stage_log(struct session *session, en
 __attribute__((format(printf, 3, 4))) void stage_event(struct session *session, const char *event,
 						       const char *format, ...);
 
+/* A ring has moved: the acknowledgement of LOG_ALL goes out with the last. */
+void stage_dirty_arrived(struct session *session);
+
 /* Sends the SET_VRING_ENABLE 0 that waited for this ring to be drained, if one did. */
 void stage_shadow_release(struct session *session, unsigned int index);
 

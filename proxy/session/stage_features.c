@@ -27,12 +27,44 @@ static void decide_record(struct session *session)
 	bool lacks = !(set->offered & bit);
 	bool hidden = (session->config.offers.hide_protocol & bit) != 0;
 
+	/* One the back-end keeps would hold the rings out of the data path when a log needs them
+	 * in it. */
 	session->record_ours =
 	    path_possible(session) && path_suits(session) &&
-	    (session->mode == MODE_SHADOW ||
+	    (session->mode == MODE_SHADOW || (session->log_ours && !lacks) ||
 	     (session->mode == MODE_AUTO && lacks && session->config.keep_record));
 	if (session->record_ours && !hidden)
 		set->shown |= bit;
+}
+
+static bool logs(const struct session *session)
+{
+	return (session->virtio.offered & WIRE_BIT(WIRE_F_VHOST_F_LOG_ALL)) &&
+	       (session->protocol.offered & WIRE_BIT(WIRE_PF_LOG_SHMFD));
+}
+
+/*
+ * The dirty log is kept here where the back-end can not: without it QEMU refuses to
+ * migrate. Decided when all the back-end offers is known, so the first GET_FEATURES
+ * does not show LOG_ALL; QEMU asks again after the protocol features, and takes that.
+ */
+static void decide_log(struct session *session)
+{
+	const struct session_config *config = &session->config;
+	const struct offers *offers = &config->offers;
+	bool hidden = (offers->hide_virtio & WIRE_BIT(WIRE_F_VHOST_F_LOG_ALL)) ||
+		      (offers->hide_protocol & WIRE_BIT(WIRE_PF_LOG_SHMFD));
+
+	/* Once offered it stays. */
+	if (!session->log_ours)
+		session->log_ours = session->virtio.known && session->protocol.known && !hidden &&
+				    path_possible(session) && path_suits(session) &&
+				    (config->log == LOG_OURS ||
+				     (config->log == LOG_WHERE_LACKING && !logs(session)));
+	if (!session->log_ours)
+		return;
+	session->virtio.shown |= WIRE_BIT(WIRE_F_VHOST_F_LOG_ALL);
+	session->protocol.shown |= WIRE_BIT(WIRE_PF_LOG_SHMFD);
 }
 
 static void show(struct session *session, struct feature_set *set, enum wire_space space,
@@ -41,6 +73,7 @@ static void show(struct session *session, struct feature_set *set, enum wire_spa
 	set->known = true;
 	set->offered = offered;
 	set->shown = offered & ~offers_hidden(&session->config.offers, space, offered);
+	decide_log(session);
 	if (space == WIRE_SPACE_PROTOCOL)
 		decide_record(session);
 }
@@ -69,6 +102,8 @@ static void acknowledge(struct session *session, struct feature_set *set, enum w
 	set->passed = set->known ? agreed & set->offered : agreed;
 	if (space == WIRE_SPACE_PROTOCOL && session->record_ours)
 		set->passed &= ~WIRE_BIT(WIRE_PF_INFLIGHT_SHMFD);
+	if (space == WIRE_SPACE_VIRTIO && session->log_ours)
+		set->passed &= ~WIRE_BIT(WIRE_F_VHOST_F_LOG_ALL);
 	bytes_store64(request->payload, set->passed);
 }
 
@@ -96,9 +131,13 @@ static void limit_rings(struct session *session)
 
 static enum stage_verdict front_request(struct session *session, struct crossing *crossing)
 {
+	uint64_t passed = session->virtio.passed;
+
 	switch (crossing->message->header.id) {
 	case WIRE_SET_FEATURES:
 		acknowledge(session, &session->virtio, WIRE_SPACE_VIRTIO, crossing->message);
+		session->features_repeated =
+		    session->features_set && session->virtio.passed == passed;
 		session->agreement.virtio_acked = session->virtio.agreed;
 		session->features_set = true;
 		break;
@@ -161,6 +200,13 @@ static void name_all(const struct session *session, const struct feature_set *se
 	wire_bits_print(space, device, set->offered & ~set->shown, names->hidden, NAMES_MAX);
 }
 
+static const char *synthesised(const struct session *session)
+{
+	if (session->record_ours)
+		return session->log_ours ? "INFLIGHT_SHMFD, LOG_ALL, LOG_SHMFD" : "INFLIGHT_SHMFD";
+	return session->log_ours ? "LOG_ALL, LOG_SHMFD" : "none";
+}
+
 /* One line for each negotiation that differs from the last: the bits people otherwise diff by hand.
  */
 static void announce(struct session *session)
@@ -180,7 +226,7 @@ static void announce(struct session *session)
 		  "hidden: %s | %s; synthesised: %s",
 		  wire_device_name(session_device(session)), virtio.offered, protocol.offered,
 		  virtio.acked, protocol.acked, virtio.passed, protocol.passed, virtio.hidden,
-		  protocol.hidden, session->record_ours ? "INFLIGHT_SHMFD" : "none");
+		  protocol.hidden, synthesised(session));
 	if (session->mode == MODE_SHADOW && !path_suits(session))
 		stage_log(
 		    session, LEVEL_WARN,

@@ -85,7 +85,9 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 		break;
 	case WIRE_SET_LOG_FD:
 		kept->log_call = true;
-		return keep_fd(session, crossing, EFFECT_KEEP_LOG_CALL);
+		keep_fd(session, crossing, EFFECT_KEEP_LOG_CALL);
+		/* Whoever keeps the log raises it. */
+		return session->log_ours ? stage_acknowledge(session, crossing) : STAGE_PASS;
 	case WIRE_SET_VRING_ERR:
 		return keep_fd(session, crossing, EFFECT_KEEP_ERR);
 	case WIRE_SET_VRING_ENDIAN:

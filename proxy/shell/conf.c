@@ -20,6 +20,7 @@ enum option {
 	OPT_SYNTHESIZE,
 	OPT_DEVICE,
 	OPT_HIDE,
+	OPT_LOG_EXTENT,
 	OPT_CONTROL,
 	OPT_LOG_LEVEL,
 	OPT_LOG_FORMAT,
@@ -65,7 +66,7 @@ static const struct poptOption options[] = {
 	 "PATH"),
     TEXT("data-path", OPT_DATA_PATH, "auto, direct (guest and back-end share the rings) or shadow",
 	 "MODE"),
-    TEXT("synthesize", OPT_SYNTHESIZE, "auto, none, inflight: done in the back-end's place",
+    TEXT("synthesize", OPT_SYNTHESIZE, "auto, none, inflight, log: done in the back-end's place",
 	 "LIST"),
     TEXT("data-threads", OPT_DATA_THREADS, "threads that relay rings (1)", "N"),
     TEXT("poll-us", OPT_POLL_US, "how long such a thread spins before it sleeps (0)", "N"),
@@ -78,12 +79,13 @@ static const struct poptOption options[] = {
     TEXT("device", OPT_DEVICE, "auto, net, blk, scsi, fs or vsock", "TYPE"),
     TEXT("hide", OPT_HIDE, "feature bits never shown: virtio:34,RING_PACKED,protocol:CONFIG",
 	 "LIST"),
+    TEXT("log-extent", OPT_LOG_EXTENT,
+	 "chain or used-len: what of a completed chain is marked dirty", "EXTENT"),
     TEXT("control", OPT_CONTROL, "control socket for vhost-ferryctl", "PATH"),
     TEXT("log-level", OPT_LOG_LEVEL, "error, warn, info or debug", "LEVEL"),
     TEXT("log-format", OPT_LOG_FORMAT, "text or json", "FORMAT"),
     PLAIN("print-capabilities", OPT_PRINT_CAPABILITIES,
 	  "print JSON as the QEMU back-end conventions ask, and end"),
-    LATER("log-extent"),
     LATER("metrics"),
     LATER("capture"),
     PLAIN("version", OPT_VERSION, "print the version"),
@@ -148,21 +150,42 @@ static int set_data_path(struct conf *conf, const char *value, struct diag *diag
 /* One word of the list; what an issue has not brought yet is refused by name. */
 static int synthesize_one(struct conf *conf, const char *word, const char *value, struct diag *diag)
 {
-	static const char *const later[] = {"log",       "postcopy",  "iommu",
-					    "reply-ack", "mem-slots", NULL};
+	static const char *const words[] = {"auto", "inflight", "-inflight", "log", "-log", NULL};
+	static const char *const later[] = {"postcopy", "iommu", "reply-ack", "mem-slots", NULL};
 
-	if (strcmp(word, "auto") == 0 || strcmp(word, "inflight") == 0) {
+	switch (choice(words, word)) {
+	case 0:
 		conf->session.keep_record = true;
-	} else if (strcmp(word, "-inflight") == 0) {
-		conf->session.keep_record = false;
-	} else if (choice(later, word + (word[0] == '-')) >= 0) {
-		return usage(diag, "synthesize", value,
-			     "only inflight is done in the back-end's place yet: use auto, none, "
-			     "inflight or auto,-inflight");
-	} else {
-		return usage(diag, "synthesize", value,
-			     "is no list of auto, none, inflight, -inflight");
+		conf->session.log = LOG_WHERE_LACKING;
+		return CONF_OK;
+	case 1:
+	case 2:
+		conf->session.keep_record = word[0] != '-';
+		return CONF_OK;
+	case 3:
+		conf->session.log = LOG_OURS;
+		return CONF_OK;
+	case 4:
+		conf->session.log = LOG_BY_BACKEND;
+		return CONF_OK;
 	}
+	if (choice(later, word + (word[0] == '-')) >= 0)
+		return usage(
+		    diag, "synthesize", value,
+		    "only inflight and log are done in the back-end's place yet: use auto, "
+		    "none, inflight, log, -inflight, -log, or several of them");
+	return usage(diag, "synthesize", value,
+		     "is no list of auto, none, inflight, log, -inflight, -log");
+}
+
+static int set_log_extent(struct conf *conf, const char *value, struct diag *diag)
+{
+	static const char *const extents[] = {"chain", "used-len", NULL};
+	int i = choice(extents, value);
+
+	if (i < 0)
+		return usage(diag, "log-extent", value, "use chain or used-len");
+	conf->session.log_used_len = i == 1;
 	return CONF_OK;
 }
 
@@ -172,6 +195,7 @@ static int set_synthesize(struct conf *conf, const char *value, struct diag *dia
 	int result = CONF_OK;
 
 	conf->session.keep_record = false;
+	conf->session.log = LOG_BY_BACKEND;
 	conf->synthesize_given = true;
 	conf->synthesize_none = strcmp(value, "none") == 0;
 	while (!result && !conf->synthesize_none && (word = strsep(&rest, ",")))
@@ -283,6 +307,8 @@ static int set_option(struct conf *conf, int option, char *value, char **hide, s
 		return set_device(conf, value, diag);
 	case OPT_HIDE:
 		return add_hidden(hide, value, diag);
+	case OPT_LOG_EXTENT:
+		return set_log_extent(conf, value, diag);
 	case OPT_CONTROL:
 		return set_path(&conf->control, "control", value, diag);
 	case OPT_LOG_LEVEL:
@@ -312,14 +338,17 @@ static int set_option(struct conf *conf, int option, char *value, char **hide, s
 static int settle_path(struct conf *conf, struct diag *diag)
 {
 	bool direct = conf->session.mode == MODE_DIRECT;
+	bool asked = conf->session.keep_record || conf->session.log != LOG_BY_BACKEND;
 
-	if (direct && conf->synthesize_given && conf->session.keep_record)
+	if (direct && conf->synthesize_given && asked)
 		return diag_set(
 		    diag, CONF_USAGE,
 		    "--synthesize needs the daemon in the data path, and --data-path=direct "
 		    "keeps it out: leave one of them out");
-	if (direct || conf->synthesize_none)
+	if (direct || conf->synthesize_none) {
 		conf->session.keep_record = false;
+		conf->session.log = LOG_BY_BACKEND;
+	}
 	conf->session.offers.watch_only =
 	    direct || (conf->synthesize_none && conf->session.mode == MODE_AUTO);
 	return CONF_OK;
@@ -398,7 +427,7 @@ int conf_parse(struct conf *conf, int argc, char **argv, struct diag *diag)
 	int result;
 
 	*conf = (struct conf){.log_level = LEVEL_INFO,
-			      .session.keep_record = true,
+			      .session = {.keep_record = true, .log = LOG_WHERE_LACKING},
 			      .rings.threads = 1,
 			      .rings.backend_timeout_s = TIMEOUT_S};
 	if (asks_capabilities(argc, argv)) {

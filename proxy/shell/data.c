@@ -228,6 +228,24 @@ void data_map(struct data *data, const struct map *map)
 		run_on(data, i, &command);
 }
 
+static void run_merge(struct data *data, unsigned int index, struct command *command)
+{
+	const struct data_merge *merge = command->argument;
+
+	for (unsigned int i = 0; i < merge->map->count; i++) {
+		const struct map_region *region = &merge->map->regions[i];
+
+		bitmap_merge(merge->to, merge->from, merge->words, region->gpa, region->size);
+	}
+}
+
+int data_merge(struct data *data, const struct data_merge *merge, struct diag *diag)
+{
+	struct command command = {.run = run_merge, .argument = merge, .diag = diag};
+
+	return run_on(data, 0, &command);
+}
+
 static void run_watch(struct data *data, unsigned int index, struct command *command)
 {
 	data->watches[command->queue] = *(const struct watch *)command->argument;

@@ -49,6 +49,7 @@ struct data_log {
 	struct map_range areas[2]; /* what a device writes of a ring; of size 0: nothing */
 	bool buffers;              /* the back-end does not mark what it writes: we do */
 	bool used_len;             /* of a chain what it says it wrote, not all it may write */
+	int raised;                /* copied; raised when pages were marked; -1: nobody asked */
 };
 
 struct data_attach {
@@ -87,6 +88,18 @@ void data_retarget(struct data *data, unsigned int queue, int guest_kick, int gu
 
 /* Every ring uses this map when it returns; a ring that is no longer mapped faults. */
 void data_map(struct data *data, const struct map *map);
+
+/*
+ * Marks in one log what is marked in another: `pages` from `gpa` on. -EFAULT with the
+ * line: one of them was made shorter by its owner.
+ */
+struct data_merge {
+	const uint64_t *from;
+	uint64_t *to;
+	uint64_t words;        /* that both have */
+	const struct map *map; /* of this memory */
+};
+int data_merge(struct data *data, const struct data_merge *merge, struct diag *diag);
 
 /*
  * Watches a split ring with event index that is not attached: quiet when the

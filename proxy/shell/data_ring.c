@@ -70,20 +70,32 @@ static void mark_ring(struct data_ring *ring)
 	for (unsigned int i = 0; ring->log.at && i < 2; i++)
 		bitmap_gather(&ring->burst, ring->log.areas[i].gpa, ring->log.areas[i].size);
 	bitmap_settle(&ring->burst);
+	if (ring->burst.marked != ring->told)
+		fds_raise(ring->log.raised);
+	ring->told = ring->burst.marked;
 }
 
 /*
  * What was written before the log was turned on is the migration's first pass's; what
  * is written from the next round on is marked, the ring itself at once.
  */
-static void set_log(struct data_ring *ring, const struct data_log *log)
+static void log_from_now(struct data_ring *ring)
 {
 	const struct relay_watcher watcher = {wrote, settle, ring};
 
-	ring->log = *log;
-	bitmap_aim(&ring->burst, log->at, log->size);
-	relay_watch(&ring->relay, log->at && log->buffers ? &watcher : NULL);
+	bitmap_aim(&ring->burst, ring->log.at, ring->log.size);
+	relay_watch(&ring->relay, ring->log.at && ring->log.buffers ? &watcher : NULL);
 	mark_ring(ring);
+}
+
+static void set_log(struct data_ring *ring, const struct data_log *log)
+{
+	close_fd(&ring->log.raised);
+	ring->log = *log;
+	ring->log.raised = -1;
+	log_from_now(ring); /* may be the end of it, where the log has vanished */
+	ring->log.raised = fds_copy(log->raised);
+	fds_raise(ring->log.raised);
 }
 
 /* What is in flight has to outlive the back-end, whether or not the front-end asks for that. */
@@ -126,6 +138,7 @@ int data_ring_attach(struct data_ring *ring, const struct data_attach *attach,
 	    .desc = attach->desc,
 	    .driver = attach->driver,
 	    .device = attach->device,
+	    .log.raised = -1,
 	};
 	result = find_areas(ring, map, &config.guest, diag);
 	if (result)
@@ -134,7 +147,7 @@ int data_ring_attach(struct data_ring *ring, const struct data_attach *attach,
 	result = relay_init(&ring->relay, &config, diag);
 	if (result)
 		return result;
-	set_log(ring, &attach->log); /* may be gone: nothing but the relay is held yet */
+	set_log(ring, &attach->log);
 	ring->config = config;
 	ring->guest_kick = fds_copy(attach->guest_kick);
 	ring->guest_call = fds_copy(attach->guest_call);
@@ -152,6 +165,7 @@ void data_ring_detach(struct data_ring *ring)
 	close_fd(&ring->guest_call);
 	close_fd(&ring->back_kick);
 	close_fd(&ring->back_call);
+	close_fd(&ring->log.raised);
 	ring->attached = false;
 }
 
@@ -255,7 +269,7 @@ static int give_up(struct data_ring *ring, const struct map *map, struct diag *d
 	if (result)
 		return result;
 	ring->relay.counters = counters;
-	set_log(ring, &ring->log);
+	log_from_now(ring);
 	relay_give_up(&ring->relay);
 	return 0;
 }
@@ -271,6 +285,7 @@ int data_ring_lose(struct data_ring *ring, const struct map *map, bool resubmit,
 	while (result == RING_OK);
 	if (result >= RING_FAULTS || result < 0)
 		return DATA_RING_BACK_FAULT;
+	data_ring_mark_in_flight(ring);
 	if (!resubmit && relay_in_flight(&ring->relay) && give_up(ring, map, diag))
 		return DATA_RING_GUEST_FAULT;
 	*left = relay_in_flight(&ring->relay);

@@ -20,6 +20,7 @@ struct data_ring {
 	int guest_kick, guest_call, back_kick, back_call; /* -1: none */
 	struct data_log log;
 	struct bitmap_burst burst;
+	uint64_t told;             /* of burst.marked: whoever asked to hear of marks knows these */
 	struct data_counters past; /* of this ring, before it was attached */
 	void *record; /* of our own, where nobody else keeps one; outlives a lost back-end */
 	size_t record_bytes;

@@ -2,6 +2,7 @@
 #include "shell/guest.h"
 
 #include "base/bytes.h"
+#include "logging/bitmap.h"
 #include "shell/fds.h"
 
 #include <errno.h>
@@ -12,6 +13,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* No guest's memory lies above: the most that machines with 46 bits of address have. */
+#define GPA_END (UINT64_C(1) << 46)
 
 struct mapping {
 	int fd;        /* a copy, to give to a back-end that comes later; only with a base */
@@ -35,8 +39,8 @@ struct regions_mapped {
 struct guest {
 	struct regions_mapped *now;
 	struct regions_mapped *before; /* until guest_settle(); NULL: nothing changed */
-	struct mapping log_before;
 	struct shared arena, record, log;
+	struct shared log_before; /* until guest_settle() */
 };
 
 static void unmap(struct mapping *mapping)
@@ -62,7 +66,7 @@ struct guest *guest_new(void)
 
 	if (!guest)
 		return NULL;
-	guest->arena.fd = guest->record.fd = guest->log.fd = -1;
+	guest->arena.fd = guest->record.fd = guest->log.fd = guest->log_before.fd = -1;
 	guest->now = calloc(1, sizeof(*guest->now));
 	return guest->now ? guest : guest_free(guest);
 }
@@ -102,7 +106,7 @@ void guest_settle(struct guest *guest)
 			unmap(&guest->before->mappings[i]);
 	free(guest->before);
 	guest->before = NULL;
-	unmap(&guest->log_before);
+	close_shared(&guest->log_before);
 }
 
 /*
@@ -323,19 +327,34 @@ int guest_log_map(struct guest *guest, const struct wire_message *message, struc
 
 	if (message->fds.count == 0)
 		return 0; /* without LOG_SHMFD there is nothing to share */
+	if (!bitmap_fits(offset, size))
+		return diag_set(diag, -EINVAL,
+				"the dirty log of %llu bytes at offset %llu: a log is of whole "
+				"8-byte words",
+				(unsigned long long)size, (unsigned long long)offset);
 	result =
 	    map_file(&mapping, message->fds.entries[0].fd, offset, size, "the dirty log", diag);
 	if (result)
 		return result;
 	guest_settle(guest);
-	guest->log_before = guest->log.mapping;
-	guest->log.mapping = mapping;
-	guest->log.size = size;
+	guest->log_before = guest->log;
+	guest->log = (struct shared){.fd = -1, .mapping = mapping, .size = size};
 	return 0;
 }
 
-uint8_t *guest_log_at(const struct guest *guest, uint64_t *size)
+int guest_log_new(struct guest *guest, struct diag *diag)
 {
-	*size = guest->log.size;
-	return guest->log.mapping.at;
+	if (guest->log.mapping.at)
+		return 0;
+	return make_file(&guest->log, "vhost-ferry log", bitmap_bytes(GPA_END), diag);
+}
+
+struct guest_log guest_log(const struct guest *guest)
+{
+	return (struct guest_log){guest->log.mapping.at, guest->log.size};
+}
+
+struct guest_log guest_log_before(const struct guest *guest)
+{
+	return (struct guest_log){guest->log_before.mapping.at, guest->log_before.size};
 }

@@ -51,6 +51,16 @@ int guest_record_map(struct guest *guest, const struct wire_message *message, st
 int guest_record_fd(const struct guest *guest);
 uint8_t *guest_record_at(const struct guest *guest, uint64_t *size);
 
+/* A log: one bit a page. */
+struct guest_log {
+	uint8_t *at; /* NULL: none */
+	uint64_t size;
+};
+
 /* The log of a SET_LOG_BASE; the old one is unmapped by guest_settle(). */
 int guest_log_map(struct guest *guest, const struct wire_message *message, struct diag *diag);
-uint8_t *guest_log_at(const struct guest *guest, uint64_t *size);
+/* A log of ours for any guest memory, where none is in force; its untouched pages cost nothing. */
+int guest_log_new(struct guest *guest, struct diag *diag);
+struct guest_log guest_log(const struct guest *guest);
+/* That which guest_log_map() replaced, until guest_settle(). */
+struct guest_log guest_log_before(const struct guest *guest);

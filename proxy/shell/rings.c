@@ -107,51 +107,81 @@ static enum ring_format format_of(const struct rings *rings)
  * The true guest-physical addresses of what is written: for a packed ring the
  * front-end names its event area as the log address (protocol notes 4.3).
  */
-static struct data_log log_of(const struct rings *rings, const struct queue_state *queue)
+static void log_areas(const struct rings *rings, const struct queue_state *queue,
+		      struct map_range areas[2])
 {
 	const struct map *now = guest_map(rings->guest);
 	enum ring_format format = format_of(rings);
-	struct data_log log = {.at = NULL};
 
-	if (!(queue->flags & LOG_RING))
-		return log;
-	log.at = guest_log_at(rings->guest, &log.size);
-	log.areas[0] = map_range(now, queue->used, ring_device_bytes(format, queue->size));
+	areas[0] = map_range(now, queue->used, ring_device_bytes(format, queue->size));
 	if (format == RING_PACKED)
-		log.areas[1] = map_range(now, queue->desc, ring_desc_bytes(format, queue->size));
-	return log;
+		areas[1] = map_range(now, queue->desc, ring_desc_bytes(format, queue->size));
 }
 
-static int retarget(struct rings *rings, unsigned int index)
+/*
+ * What is written between LOG_ALL and the first SET_LOG_BASE, when a device starts in
+ * the middle of a migration, goes to a log of ours, and from there to the front-end's.
+ */
+static int log_of(const struct rings *rings, const struct queue_state *queue, struct data_log *log,
+		  struct diag *diag)
 {
-	struct data_log log = log_of(rings, &rings->session->queues[index]);
+	const struct session *session = rings->session;
+	struct guest_log memory;
+	int result = 0;
 
+	*log = (struct data_log){
+	    .buffers = session->log_ours && dirty_ordered(&session->dirty),
+	    .used_len = session->config.log_used_len,
+	    .raised = rings->log_call,
+	};
+	if (queue->flags & LOG_RING)
+		log_areas(rings, queue, log->areas);
+	else if (!log->buffers)
+		return 0;
+	if (log->buffers)
+		result = guest_log_new(rings->guest, diag);
+	memory = guest_log(rings->guest);
+	log->at = memory.at;
+	log->size = memory.size;
+	return result;
+}
+
+static int retarget(struct rings *rings, unsigned int index, struct diag *diag)
+{
+	struct data_log log;
+	int result = log_of(rings, &rings->session->queues[index], &log, diag);
+
+	if (result)
+		return result;
 	data_retarget(rings->data, index, rings->fds[index].guest_kick,
 		      rings->fds[index].guest_call, &log);
 	return 0;
 }
 
 /*
- * Where rings are marked changed with the log or the memory under it. QEMU sends no
- * SET_VRING_ADDR after a SET_LOG_BASE of another size.
+ * Where rings are marked changed with the log, the order to write it, or the memory
+ * under it. QEMU sends no SET_VRING_ADDR after a SET_LOG_BASE of another size.
  */
-static void log_again(struct rings *rings)
+static int log_again(struct rings *rings, struct diag *diag)
 {
-	for (unsigned int i = 0; rings->data && i < WIRE_QUEUES_MAX; i++) {
-		const struct queue_state *queue = &rings->session->queues[i];
+	int result = 0;
 
-		if (queue->path.state == PATH_SHADOW && (queue->flags & LOG_RING))
-			retarget(rings, i);
-	}
+	for (unsigned int i = 0; !result && rings->data && i < WIRE_QUEUES_MAX; i++)
+		if (rings->session->queues[i].path.state == PATH_SHADOW)
+			result = retarget(rings, i, diag);
+	return result;
 }
 
 /* The data threads have the new memory before the old one goes. */
-static void memory_changed(struct rings *rings)
+static int memory_changed(struct rings *rings, struct diag *diag)
 {
+	int result;
+
 	if (rings->data)
 		data_map(rings->data, guest_map(rings->guest));
-	log_again(rings);
+	result = log_again(rings, diag);
 	guest_settle(rings->guest);
+	return result;
 }
 
 static int map(struct rings *rings, const struct wire_message *message, struct diag *diag)
@@ -165,9 +195,7 @@ static int map(struct rings *rings, const struct wire_message *message, struct d
 
 		result = guest_add(rings->guest, &at, &message->fds.entries[0], diag);
 	}
-	if (!result)
-		memory_changed(rings);
-	return result;
+	return result ? result : memory_changed(rings, diag);
 }
 
 static int unmap(struct rings *rings, const struct wire_message *message, struct diag *diag)
@@ -175,9 +203,27 @@ static int unmap(struct rings *rings, const struct wire_message *message, struct
 	struct wire_region at = wire_slot_region(message);
 	int result = guest_remove(rings->guest, &at, diag);
 
-	if (!result)
-		memory_changed(rings);
-	return result;
+	return result ? result : memory_changed(rings, diag);
+}
+
+/*
+ * What the log before has is put in the new one as well: it may be ours, or one that a
+ * front-end left behind while the device was stopped and will not read again. At worst
+ * a page is sent once more.
+ */
+static int keep_marks(const struct rings *rings, struct diag *diag)
+{
+	struct guest_log from = guest_log_before(rings->guest), to = guest_log(rings->guest);
+	struct data_merge merge = {
+	    .from = (const uint64_t *)from.at,
+	    .to = (uint64_t *)to.at,
+	    .words = (from.size < to.size ? from.size : to.size) / sizeof(uint64_t),
+	    .map = guest_map(rings->guest),
+	};
+
+	if (!rings->session->log_ours || !rings->data || !from.at)
+		return 0;
+	return data_merge(rings->data, &merge, diag);
 }
 
 /* After the reply to it the old log is read for the last time: nothing may go there any more. */
@@ -186,7 +232,9 @@ static int map_log(struct rings *rings, const struct wire_message *message, stru
 	int result = guest_log_map(rings->guest, message, diag);
 
 	if (!result)
-		log_again(rings);
+		result = log_again(rings, diag);
+	if (!result)
+		result = keep_marks(rings, diag);
 	guest_settle(rings->guest);
 	return result;
 }
@@ -269,6 +317,8 @@ static int attach(struct rings *rings, unsigned int index, bool resubmit, struct
 		result = guest_arena(rings->guest, rings->session->arena.size, diag);
 	if (!result)
 		result = make_eventfds(fds, diag);
+	if (!result)
+		result = log_of(rings, queue, &attach.log, diag);
 	if (result)
 		return result;
 	attach.relay = relay_of(rings, index);
@@ -276,7 +326,6 @@ static int attach(struct rings *rings, unsigned int index, bool resubmit, struct
 	attach.relay.shadow = shadow_areas(rings, index, attach.relay.format, attach.relay.num);
 	attach.back_kick = fds->ring_kick;
 	attach.back_call = fds->ring_call;
-	attach.log = log_of(rings, queue);
 	return data_attach(rings->data, &attach, diag);
 }
 
@@ -312,13 +361,13 @@ static int stand(struct rings *rings, const struct effect *effect, struct diag *
 	return result;
 }
 
-static int watch(struct rings *rings, unsigned int index, struct diag *diag)
+static int watch(struct rings *rings, unsigned int index, uint64_t limit_ms, struct diag *diag)
 {
 	const struct queue_state *queue = &rings->session->queues[index];
 	int result = need_data(rings, diag);
 
 	if (!result)
-		data_watch(rings->data, index, queue->used, queue->size, SESSION_QUIET_MS);
+		data_watch(rings->data, index, queue->used, queue->size, (unsigned int)limit_ms);
 	return result;
 }
 
@@ -351,7 +400,7 @@ int rings_carry_out(struct rings *rings, const struct effect *effect, struct dia
 		break;
 	case EFFECT_KEEP_LOG_CALL:
 		keep(&rings->log_call, effect->message);
-		break;
+		return log_again(rings, diag);
 	case EFFECT_LOSE:
 		return lose(rings, effect, diag);
 	case EFFECT_STAND:
@@ -362,6 +411,8 @@ int rings_carry_out(struct rings *rings, const struct effect *effect, struct dia
 		return unmap(rings, effect->message, diag);
 	case EFFECT_MAP_LOG:
 		return map_log(rings, effect->message, diag);
+	case EFFECT_LOGGING:
+		return log_again(rings, diag);
 	case EFFECT_RECORD_NEW:
 		return guest_record_new(rings->guest, effect->size, diag);
 	case EFFECT_RECORD_MAP:
@@ -369,14 +420,14 @@ int rings_carry_out(struct rings *rings, const struct effect *effect, struct dia
 	case EFFECT_ATTACH:
 		return attach(rings, effect->queue, effect->resubmit, diag);
 	case EFFECT_RETARGET:
-		return retarget(rings, effect->queue);
+		return retarget(rings, effect->queue, diag);
 	case EFFECT_DRAIN:
 		data_drain(rings->data, effect->queue);
 		break;
 	case EFFECT_DETACH:
 		return detach(rings, effect->queue);
 	case EFFECT_WATCH:
-		return watch(rings, effect->queue, diag);
+		return watch(rings, effect->queue, effect->size, diag);
 	case EFFECT_NUDGE:
 		return nudge(rings, effect->queue);
 	default:

@@ -286,9 +286,9 @@ static const struct view_ring *count_rings(struct uv_device *device, const struc
 		if (!session->queues[i].seen)
 			continue;
 		uv_relay_counters(device->relay, i, &counters);
-		device->rings[i] =
-		    (struct view_ring){counters.kicks, counters.calls, counters.relayed,
-				       counters.bytes_written, counters.inflight};
+		device->rings[i] = (struct view_ring){counters.kicks,        counters.calls,
+						      counters.relayed,      counters.bytes_written,
+						      counters.pages_marked, counters.inflight};
 	}
 	return device->rings;
 }

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from child import PATIENCE, Child, RigError, cache, wait_until
+from ferry import program
 from guestdata import block_content
 
 
@@ -60,6 +61,25 @@ class Qsd(Child):
         """SIGKILL, and the next one in its place."""
         self.kill()
         return self.beside(socket_path=self.socket)
+
+
+class TestDisk(Child):
+    """Our own back-end, which offers what it is told to.
+
+    options  of its --help, such as --features=-VHOST_F_LOG_ALL
+    """
+
+    def __init__(self, rig, size_mb=16, image=None, socket_path=None, options=()):
+        self.socket = str(socket_path or rig.path("disk.sock"))
+        self.image = Path(image or rig.path("disk.img"))
+        if image is None:
+            with open(self.image, "wb") as file:
+                file.truncate(size_mb << 20)
+        super().__init__(rig, "disk", [
+            program("ferry-test-backend"), f"--socket-path={self.socket}",
+            f"--file={self.image}", *options,
+        ])  # fmt: skip
+        self.wait_listening(self.socket)
 
 
 class VirtiofsdC(Child):

@@ -27,6 +27,7 @@ from backends import (
     Qsd,
     RustBackend,
     ScsiRust,
+    TestDisk,
     TestpmdVhost,
     TestpmdVirtioUser,
     VirtiofsdC,
@@ -40,7 +41,7 @@ from qemu import QemuGuest
 
 __all__ = [
     "Child", "Ferry", "NoFerry", "PeerTest", "Qsd", "QemuGuest", "Rig", "RigError",
-    "RustBackend", "ScsiRust", "TestpmdVhost", "TestpmdVirtioUser", "VirtiofsdC",
+    "RustBackend", "ScsiRust", "TestDisk", "TestpmdVhost", "TestpmdVirtioUser", "VirtiofsdC",
     "VirtiofsdRust", "VsockRust", "full", "listening", "main", "message_count", "program",
     "wait_until", "wanted", "written_blocks",
 ]  # fmt: skip

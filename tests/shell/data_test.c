@@ -124,6 +124,7 @@ static int attach(struct rig *rig, uint64_t desc, struct diag *diag)
 	    .guest_call = -1,
 	    .back_kick = -1,
 	    .back_call = rig->call,
+	    .log.raised = -1,
 	};
 
 	return data_attach(rig->data, &attach, diag);

@@ -137,6 +137,8 @@ static void a_wrong_value_is_bad_usage(void **state)
 	    {2,
 	     "leave one of them out",
 	     {FRONT, BACK, "--data-path=direct", "--synthesize=inflight"}},
+	    {2, "leave one of them out", {FRONT, BACK, "--data-path=direct", "--synthesize=log"}},
+	    {2, "--log-extent=all: use chain or used-len", {FRONT, BACK, "--log-extent=all"}},
 	    {2, "must be a number from 1 to 64", {FRONT, BACK, "--data-threads=0"}},
 	    {2, "must be a number from 1 to 64", {FRONT, BACK, "--data-threads=65"}},
 	    {2, "must be a number from 1 to 64", {FRONT, BACK, "--data-threads=two"}},
@@ -194,13 +196,13 @@ static void sides_that_do_not_fit_together_are_bad_usage(void **state)
 static void options_of_later_issues_are_refused_by_name(void **state)
 {
 	static const char *const later[] = {
-	    "--log-extent=chain",
 	    "--metrics=/tmp/x",
 	    "--capture=/tmp/x",
 	};
 	static const char *const words[] = {
-	    "--synthesize=log",   "--synthesize=postcopy",  "--synthesize=auto,-postcopy",
-	    "--synthesize=iommu", "--synthesize=reply-ack", "--synthesize=inflight,mem-slots",
+	    "--synthesize=log,postcopy",   "--synthesize=postcopy",
+	    "--synthesize=auto,-postcopy", "--synthesize=iommu",
+	    "--synthesize=reply-ack",      "--synthesize=inflight,mem-slots",
 	};
 
 	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++) {

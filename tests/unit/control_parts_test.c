@@ -109,7 +109,9 @@ static struct wire_message *log_base(struct rig *rig, uint64_t size)
 
 	bytes_store64(message->payload, size);
 	bytes_store64(message->payload + 8, 4096);
-	return rig_with_fd(rig, message, 77);
+	rig_with_fd(rig, message, 77);
+	message->fds.entries[0].size = size + 4096;
+	return message;
 }
 
 static void test_the_log_is_the_back_ends_and_active_once_it_is_ordered(void **state)
@@ -135,6 +137,27 @@ static void test_the_log_is_the_back_ends_and_active_once_it_is_ordered(void **s
 	assert_json(log, "source", "\"backend\"");
 	assert_json(log, "pages_marked", "0");
 	json_decref(log);
+	rig_end(rig);
+}
+
+static void test_a_log_of_the_daemon_s_own_says_so_and_counts_its_pages(void **state)
+{
+	struct rig *rig = rig_new_with(&(struct session_config){
+	    .mode = MODE_AUTO, .device = WIRE_DEVICE_BLK, .log = LOG_WHERE_LACKING});
+	struct view_ring rings[WIRE_QUEUES_MAX] = {{.pages_marked = 5}, {.pages_marked = 37}};
+	struct view view;
+	json_t *status;
+
+	rig_offer(rig, DISK, PROTOCOL);
+	rig_set_features(rig, rig->session->virtio.shown);
+	rig_front(rig, log_base(rig, 65536));
+	view = view_of(rig->session);
+	view.rings = rings;
+	status = status_summary(&view);
+	assert_json(status, "synthesized", "[\"log\"]");
+	assert_json(status, "log",
+		    "{\"active\":true,\"size\":65536,\"pages_marked\":42,\"source\":\"ferry\"}");
+	json_decref(status);
 	rig_end(rig);
 }
 
@@ -167,6 +190,7 @@ int main(void)
 	    cmocka_unit_test(test_a_ring_is_packed_and_its_addresses_are_iovas_when_agreed_so),
 	    cmocka_unit_test(test_memory_lists_the_regions_in_force),
 	    cmocka_unit_test(test_the_log_is_the_back_ends_and_active_once_it_is_ordered),
+	    cmocka_unit_test(test_a_log_of_the_daemon_s_own_says_so_and_counts_its_pages),
 	    cmocka_unit_test(test_numbers_a_peer_sets_out_of_range_never_turn_negative),
 	};
 

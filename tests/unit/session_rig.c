@@ -372,7 +372,7 @@ void rig_offer(struct rig *rig, uint64_t virtio, uint64_t protocol)
 	rig_relays(rig, PORT_FRONT_MAIN, wire_request(WIRE_GET_PROTOCOL_FEATURES, 0));
 	rig_back(rig, wire_reply_u64(WIRE_GET_PROTOCOL_FEATURES, protocol));
 	rig_acknowledged(rig, PORT_FRONT_MAIN, WIRE_GET_PROTOCOL_FEATURES, session->protocol.shown);
-	if (!session->record_ours) {
+	if (!session->record_ours && !session->log_ours) {
 		rig_relays(
 		    rig, PORT_FRONT_MAIN,
 		    wire_request_u64(WIRE_SET_PROTOCOL_FEATURES, 0, session->protocol.shown));
