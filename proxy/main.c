@@ -5,6 +5,7 @@
 #include "shell/notify.h"
 #include "shell/uv_control.h"
 #include "shell/uv_device.h"
+#include "shell/uv_interpose.h"
 
 #include <errno.h>
 #include <libgen.h>
@@ -25,6 +26,7 @@ struct process {
 	uv_loop_t loop;
 	struct conf conf;
 	struct interpose interpose;
+	struct uv_interpose *watch; /* NULL: not interposed, or it can not be watched */
 	struct uv_device *device;
 	struct uv_control *control;
 	uv_signal_t signals[2];
@@ -40,6 +42,7 @@ static void stop(struct process *process, int code)
 	process->code = code;
 	notify_send("STOPPING=1");
 	process->device = uv_device_close(process->device);
+	process->watch = uv_interpose_close(process->watch);
 	if (process->control)
 		uv_control_stop(process->control);
 	process->control = NULL;
@@ -167,6 +170,25 @@ static int open_all(struct process *process, struct diag *diag)
 	return EXIT_FINE;
 }
 
+static void on_taken(void *context, int listener)
+{
+	struct process *process = context;
+
+	uv_device_relisten(process->device, listener);
+}
+
+static void watch_interposed(struct process *process)
+{
+	if (!process->conf.interpose)
+		return;
+	process->watch = uv_interpose_open(&process->loop, &process->interpose, on_taken, process);
+	if (!process->watch)
+		log_line(LEVEL_WARN,
+			 "%s: its folder can not be watched: a back-end started anew there would "
+			 "be reached directly",
+			 process->conf.interpose);
+}
+
 static void announce(const struct process *process)
 {
 	char text[512];
@@ -197,6 +219,7 @@ static int run(struct process *process)
 		fprintf(stderr, "vhost-ferry: %s\n", diag.text);
 		stop(process, code);
 	} else {
+		watch_interposed(process);
 		announce(process);
 		uv_device_start(process->device);
 	}

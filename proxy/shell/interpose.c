@@ -166,6 +166,20 @@ int interpose_begin(struct interpose *interpose, const char *path, struct diag *
 	return result;
 }
 
+int interpose_again(struct interpose *interpose, struct diag *diag)
+{
+	char fresh[PATH_MAX + sizeof(NEW_SUFFIX)];
+	int result;
+
+	if (is_own(interpose))
+		return 0;
+	if (!is_socket(interpose->path) || sock_is_deserted(interpose->path))
+		return -EAGAIN;
+	snprintf(fresh, sizeof(fresh), "%s" NEW_SUFFIX, interpose->path);
+	result = find_backend(interpose, diag);
+	return result ? result : take_place(interpose, fresh, diag);
+}
+
 bool interpose_end(struct interpose *interpose, struct diag *diag)
 {
 	bool restored = true;

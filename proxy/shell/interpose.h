@@ -34,6 +34,13 @@ struct interpose {
 int interpose_begin(struct interpose *interpose, const char *path, struct diag *diag);
 
 /*
+ * While interposed: takes the place of a back-end that was started anew at PATH. The
+ * new listening socket; 0: PATH is the daemon's still; -EAGAIN: nobody listens there
+ * yet; other -errno with the line.
+ */
+int interpose_again(struct interpose *interpose, struct diag *diag);
+
+/*
  * Puts the back-end's socket back. False with a line: a back-end started anew
  * at PATH meanwhile, which is left alone.
  */

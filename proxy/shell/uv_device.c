@@ -214,6 +214,11 @@ void uv_device_start(struct uv_device *device)
 	advance(device);
 }
 
+void uv_device_relisten(struct uv_device *device, int listener)
+{
+	uv_end_relisten(device->front, listener);
+}
+
 void uv_device_describe(const struct uv_device *device, char *text, size_t size)
 {
 	snprintf(text, size, "front-end %s, back-end %s", uv_end_name(device->front),

@@ -39,6 +39,9 @@ void uv_device_start(struct uv_device *device);
 /* What the control socket may see, valid until the loop runs on. */
 void uv_device_view(struct uv_device *device, struct view *view);
 
+/* Front-ends come by this listening socket from now on; the device's. */
+void uv_device_relisten(struct uv_device *device, int listener);
+
 /* "front-end PATH, back-end PATH", for the log. */
 void uv_device_describe(const struct uv_device *device, char *text, size_t size);
 

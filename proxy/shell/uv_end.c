@@ -4,6 +4,7 @@
 #include "shell/sock.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -235,6 +236,18 @@ int uv_end_move(struct uv_end *end, const char *path)
 	if (end->conf.side == CONF_CONNECT)
 		watch_folder(end);
 	return 0;
+}
+
+void uv_end_relisten(struct uv_end *end, int listener)
+{
+	bool watching = end->watching;
+
+	/* Under its old number: the handle on the loop stays. */
+	uv_end_watch(end, false);
+	(void)!dup3(listener, end->listener, O_CLOEXEC);
+	close(listener);
+	if (watching)
+		uv_end_watch(end, true);
 }
 
 bool uv_end_spent(const struct uv_end *end)

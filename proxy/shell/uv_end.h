@@ -33,6 +33,9 @@ int uv_end_get(struct uv_end *end, struct diag *diag);
 /* The peer to connect to is at this path from now on. -ENOMEM. */
 int uv_end_move(struct uv_end *end, const char *path);
 
+/* Listens with this socket from now on, which is taken over; the one before is closed. */
+void uv_end_relisten(struct uv_end *end, int listener);
+
 /* Whether its one connection, passed as a descriptor, was handed out: there is no other. */
 bool uv_end_spent(const struct uv_end *end);
 

@@ -170,22 +170,43 @@ static void a_back_end_started_anew_while_the_daemon_was_dead_is_the_one_served(
 	reached_directly(rig);
 }
 
-static void a_back_end_started_anew_in_its_place_is_left_alone_with_a_warning(void **state)
+static void a_back_end_started_anew_in_its_place_is_interposed_again(void **state)
 {
 	struct rig *rig = *state;
-	char log[8192], *first;
 	ino_t back;
 
 	start(rig);
-	restart_back_end(rig);
-	back = inode(rig->back);
-	assert_int_equal(daemon_end_log(&rig->daemon, SIGTERM, log, sizeof(log)), 0);
-	first = strstr(log, " warn: ");
-	assert_non_null(first);
-	assert_non_null(strstr(first, "another socket stands there now, it is left alone"));
-	assert_null(strstr(first + 1, " warn: "));
+	for (unsigned int i = 0; i < 3; i++) {
+		size_t from = daemon_log_size(&rig->daemon);
+
+		restart_back_end(rig);
+		back = inode(rig->back);
+		daemon_wait_log(&rig->daemon, from, "interposed again", NULL);
+		assert_int_not_equal(inode(rig->back), back);
+		rig_serves(rig);
+	}
+	assert_int_equal(daemon_end(&rig->daemon, SIGTERM), 0);
 	only_the_back_end_is_left(rig, back);
 	reached_directly(rig);
+}
+
+static void a_front_end_keeps_its_session_over_a_restart_of_the_back_end(void **state)
+{
+	struct rig *rig = *state;
+	struct ends ends;
+
+	start(rig);
+	ends_open(&ends, rig);
+	assert_int_equal(ends_ask(&ends, WIRE_GET_FEATURES, 1), 1);
+	client_close(&ends.back);
+	restart_back_end(rig);
+	rig_accept(&ends.back, rig->listener);
+	for (unsigned int i = 0; i < 2; i++) {
+		message_dispose(rig_receive(&ends.back, WIRE_GET_FEATURES));
+		rig_send(&ends.back, wire_reply_u64(WIRE_GET_FEATURES, 1));
+	}
+	daemon_wait_log(&rig->daemon, 0, "takes over", NULL);
+	ends_close(&ends);
 }
 
 /* That the rig's own daemon still answers is seen at the back-end's side. */
@@ -266,7 +287,8 @@ int main(void)
 	    CASE(at_no_moment_is_the_path_absent),
 	    CASE(a_killed_daemon_is_followed_by_one_that_still_finds_the_back_end),
 	    CASE(a_back_end_started_anew_while_the_daemon_was_dead_is_the_one_served),
-	    CASE(a_back_end_started_anew_in_its_place_is_left_alone_with_a_warning),
+	    CASE(a_back_end_started_anew_in_its_place_is_interposed_again),
+	    CASE(a_front_end_keeps_its_session_over_a_restart_of_the_back_end),
 	    CASE(a_second_daemon_at_the_same_path_is_refused),
 	    CASE(who_may_connect_stays_as_the_back_end_had_it),
 	    CASE(a_socket_nobody_listens_at_is_refused_and_left_there),
