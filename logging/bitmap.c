@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "logging/bitmap.h"
 
+#include "base/fence.h"
+
 #include <stddef.h>
 
 #define WORD_SHIFT 6u /* pages a word */
@@ -8,29 +10,17 @@
 /* The reader and other processes see bytes. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a word is its bytes, lowest first");
 
-/*
- * The data before the look at the bit: a bit seen set stands for the data only if
- * the reader, who clears it and reads the page after that, sees the data then. On
- * any processor a load may pass a store before it, so a release is not enough.
- */
-static void fence(void)
-{
-#ifdef __SANITIZE_THREAD__
-	/* gcc's TSan has no fences; a read-modify-write orders as much. */
-	static int dummy;
-
-	__atomic_fetch_add(&dummy, 0, __ATOMIC_SEQ_CST);
-#else
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-#endif
-}
-
 void bitmap_aim(struct bitmap_burst *burst, void *log, uint64_t size)
 {
 	burst->words = log;
 	burst->count = log ? size / sizeof(uint64_t) : 0;
 }
 
+/*
+ * After a full barrier, the data before the look at the bit: a bit seen set stands
+ * for the data only if the reader, who clears it and reads the page after that,
+ * sees the data then.
+ */
 static void write_out(struct bitmap_burst *burst, unsigned int slot)
 {
 	uint64_t *word = &burst->words[burst->at[slot]];
@@ -47,7 +37,7 @@ static void put(struct bitmap_burst *burst, uint64_t word, uint64_t bits)
 	unsigned int slot = (unsigned int)word % BITMAP_WORDS;
 
 	if (burst->held & 1u << slot && burst->at[slot] != word) {
-		fence();
+		fence_full();
 		write_out(burst, slot);
 	}
 	if (!(burst->held & 1u << slot)) {
@@ -78,7 +68,7 @@ void bitmap_settle(struct bitmap_burst *burst)
 {
 	if (!burst->held)
 		return;
-	fence();
+	fence_full();
 	while (burst->held)
 		write_out(burst, (unsigned int)__builtin_ctz(burst->held));
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ring/packed_device.h"
 
+#include "base/fence.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -216,7 +218,7 @@ bool packed_device_call_wanted(struct packed_device *device)
 	device->moved = 0;
 	if (moved == 0)
 		return false;
-	ring_fence();
+	fence_full();
 	return ring_event_wanted(
 	    __atomic_load_n(&device->driver_event->off_wrap_flags, __ATOMIC_RELAXED), device->used,
 	    moved, device->num);
@@ -234,7 +236,7 @@ bool packed_device_kicks(struct packed_device *device, bool wanted)
 	__atomic_store_n(&device->device_event->off_wrap_flags, event, __ATOMIC_RELAXED);
 	if (!wanted)
 		return false;
-	ring_fence();
+	fence_full();
 	return packed_device_waiting(device);
 }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ring/packed_driver.h"
 
+#include "base/fence.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -191,7 +193,7 @@ bool packed_driver_kick_wanted(struct packed_driver *driver)
 	driver->moved = 0;
 	if (moved == 0)
 		return false;
-	ring_fence();
+	fence_full();
 	return ring_event_wanted(
 	    __atomic_load_n(&driver->device_event->off_wrap_flags, __ATOMIC_RELAXED), driver->avail,
 	    moved, driver->num);
@@ -295,7 +297,7 @@ bool packed_driver_calls(struct packed_driver *driver, bool wanted)
 	__atomic_store_n(&driver->driver_event->off_wrap_flags, event, __ATOMIC_RELAXED);
 	if (!wanted)
 		return false;
-	ring_fence();
+	fence_full();
 	return driver->batch || is_used(driver, &flags);
 }
 

@@ -221,23 +221,6 @@ static inline void ring_copy(void *to, const void *from, size_t size)
 }
 
 /*
- * The one full barrier: orders our store (an index, an event) before our load
- * of what the other end stored the other way round. With less, both may read
- * the old value, and a wake-up is lost for good.
- */
-static inline void ring_fence(void)
-{
-#ifdef __SANITIZE_THREAD__
-	/* gcc's TSan has no fences; a read-modify-write orders as much. */
-	static int dummy;
-
-	__atomic_fetch_add(&dummy, 0, __ATOMIC_SEQ_CST);
-#else
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-#endif
-}
-
-/*
  * Split event index (virtio 1.2, 2.7.7.2): notify when moving from `old` to
  * `now` passed `event`. Free running 16-bit numbers.
  */

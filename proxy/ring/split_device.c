@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ring/split_device.h"
 
+#include "base/fence.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -244,7 +246,7 @@ bool split_device_call_wanted(struct split_device *device)
 	device->called_idx = now;
 	if (old == now)
 		return false;
-	ring_fence();
+	fence_full();
 	if (device->event_idx)
 		return ring_event_passed(__atomic_load_n(used_event(device), __ATOMIC_RELAXED), old,
 					 now);
@@ -269,7 +271,7 @@ bool split_device_kicks(struct split_device *device, bool wanted)
 	}
 	if (!wanted)
 		return false;
-	ring_fence();
+	fence_full();
 	return split_device_waiting(device);
 }
 

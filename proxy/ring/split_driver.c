@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ring/split_driver.h"
 
+#include "base/fence.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -195,7 +197,7 @@ bool split_driver_kick_wanted(struct split_driver *driver)
 	driver->kicked_idx = now;
 	if (old == now)
 		return false;
-	ring_fence();
+	fence_full();
 	if (driver->event_idx)
 		return ring_event_passed(__atomic_load_n(avail_event(driver), __ATOMIC_RELAXED),
 					 old, now);
@@ -313,7 +315,7 @@ bool split_driver_calls(struct split_driver *driver, bool wanted)
 	}
 	if (!wanted)
 		return false;
-	ring_fence();
+	fence_full();
 	return __atomic_load_n(&driver->used->idx, __ATOMIC_ACQUIRE) != driver->used_idx;
 }
 
