@@ -24,24 +24,26 @@ static int make_address(const char *path, struct sockaddr_un *address, struct di
 	return 0;
 }
 
-static int make_socket(void)
+/* A new socket, and the address of `path` for it. */
+static int make_socket(const char *path, struct sockaddr_un *address, struct diag *diag)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd, result = make_address(path, address, diag);
 
-	return fd < 0 ? -errno : fd;
+	if (result)
+		return result;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return diag_set(diag, -errno, "%s: no socket: %s", path, strerror(errno));
+	return fd;
 }
 
 int sock_connect(const char *path, struct diag *diag)
 {
 	struct sockaddr_un address;
-	int fd, result;
+	int fd = make_socket(path, &address, diag), result;
 
-	result = make_address(path, &address, diag);
-	if (result)
-		return result;
-	fd = make_socket();
 	if (fd < 0)
-		return diag_set(diag, fd, "%s: no socket: %s", path, strerror(-fd));
+		return fd;
 	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		return fd;
 	result = -errno;
@@ -53,14 +55,10 @@ int sock_connect(const char *path, struct diag *diag)
 int sock_listen(const char *path, mode_t mode, struct diag *diag)
 {
 	struct sockaddr_un address;
-	int fd, result;
+	int fd = make_socket(path, &address, diag), result;
 
-	result = make_address(path, &address, diag);
-	if (result)
-		return result;
-	fd = make_socket();
 	if (fd < 0)
-		return diag_set(diag, fd, "%s: no socket: %s", path, strerror(-fd));
+		return fd;
 	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
 		result = -errno;
 		close(fd);
