@@ -258,10 +258,11 @@ class Child:
                 pass
         return found
 
-    def rss_kb(self) -> int:
-        # Counted page by page; VmRSS is an estimate, off by up to 32 pages a processor.
+    def own_kb(self) -> int:
+        """Its memory without the pages of files, which are read in when they are needed."""
+        # Counted page by page; those of status are estimates, off by up to 32 a processor.
         text = Path(f"/proc/{self.pid}/smaps_rollup").read_text(encoding="utf-8")
-        return int(re.search(r"Rss:\s+(\d+)", text).group(1))
+        return int(re.search(r"Anonymous:\s+(\d+)", text).group(1))
 
 
 class Console:

@@ -28,15 +28,15 @@ class Frontend(PeerTest):
         for _ in range(50):
             self.assertTrue(ask_features(ferry.socket) & VERSION_1)
         ferry.check_idle()
-        before = self.rss_kb(ferry)
+        before = self.own_kb(ferry)
         for _ in range(450):
             self.assertTrue(ask_features(ferry.socket) & VERSION_1)
         ferry.check_idle()
         # A page or two of the heap may move; 450 leaks of anything show.
-        self.assertLess(self.rss_kb(ferry) - before, 64)
+        self.assertLess(self.own_kb(ferry) - before, 64)
 
-    def rss_kb(self, ferry):
-        return ferry.rss_kb() if isinstance(ferry, Ferry) else 0
+    def own_kb(self, ferry):
+        return ferry.own_kb() if isinstance(ferry, Ferry) else 0
 
     def test_killed_guests_leave_the_daemon_ready(self):
         backend = Qsd(self.rig)

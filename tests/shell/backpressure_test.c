@@ -14,7 +14,7 @@
 #define FLOOD_MOST   200000u /* messages; far more than any buffer on the way has room for */
 #define FLOOD_LEAST  200u
 #define EACH_FD      5 /* every fifth message carries a descriptor */
-#define RSS_GROWTH   (RIG_SANITIZED ? 24ul * 1024 : 2ul * 1024) /* KiB */
+#define GROWTH       (RIG_SANITIZED ? 24ul * 1024 : 2ul * 1024) /* KiB */
 #define FDS_HELD     128u
 #define CONFIG_BYTES 256u
 
@@ -23,7 +23,7 @@ struct world {
 	struct ends ends;
 	int file;
 	unsigned int idle;
-	unsigned long rss;
+	unsigned long memory;
 };
 
 static int open_world(void **state)
@@ -39,7 +39,7 @@ static int open_world(void **state)
 	ends_open(&world->ends, &world->rig);
 	ends_negotiate(&world->ends, rig_virtio(), rig_protocol());
 	ends_channel(&world->ends);
-	world->rss = daemon_rss_kb(&world->rig.daemon);
+	world->memory = daemon_memory_kb(&world->rig.daemon, "Anonymous");
 	return 0;
 }
 
@@ -104,10 +104,10 @@ static bool offer(struct client *to, struct wire_message *message, size_t *sent)
 
 static void check_held(const struct world *world)
 {
-	unsigned long rss = daemon_rss_kb(&world->rig.daemon);
+	unsigned long now = daemon_memory_kb(&world->rig.daemon, "Anonymous");
 
-	if (rss > world->rss + RSS_GROWTH)
-		fail_msg("the daemon grew from %lu to %lu KiB", world->rss, rss);
+	if (now > world->memory + GROWTH)
+		fail_msg("the daemon grew from %lu to %lu KiB", world->memory, now);
 	assert_true(daemon_fds(&world->rig.daemon) < world->idle + FDS_HELD);
 }
 

@@ -99,6 +99,24 @@ void rig_close(struct rig *rig)
 	remove_folder(rig->folder);
 }
 
+int rig_set_up(void **state)
+{
+	struct rig *rig = calloc(1, sizeof(*rig));
+
+	*state = rig;
+	rig_open(rig, true);
+	return 0;
+}
+
+int rig_tear_down(void **state)
+{
+	struct rig *rig = *state;
+
+	rig_close(rig);
+	free(rig);
+	return 0;
+}
+
 static void *read_log(void *context)
 {
 	struct daemon *daemon = context;
@@ -326,18 +344,19 @@ void daemon_wait_fds(const struct daemon *daemon, unsigned int count)
 	}
 }
 
-unsigned long daemon_rss_kb(const struct daemon *daemon)
+unsigned long daemon_memory_kb(const struct daemon *daemon, const char *which)
 {
 	char line[256], path[64];
 	unsigned long kb = 0;
 	FILE *file;
 
-	/* Counted page by page; VmRSS is an estimate, off by up to 32 pages a processor. */
+	/* Counted page by page; those of status are estimates, off by up to 32 a processor. */
 	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)daemon->pid);
 	file = fopen(path, "re");
 	assert_non_null(file);
 	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "Rss: %lu", &kb) == 1)
+		if (strncmp(line, which, strlen(which)) == 0 &&
+		    sscanf(line + strlen(which), ": %lu", &kb) == 1)
 			break;
 	fclose(file);
 	return kb;

@@ -65,6 +65,9 @@ struct daemon_extra {
 void rig_open(struct rig *rig, bool listen);
 /* Ends the daemon (SIGTERM, exit code 0) and removes the folder. */
 void rig_close(struct rig *rig);
+/* Of each test: a rig of its own, whose back-end listens. */
+int rig_set_up(void **state);
+int rig_tear_down(void **state);
 void rig_path(const struct rig *rig, char path[RIG_PATH], const char *name);
 
 /* Starts FERRY_BIN/vhost-ferry with these options, ended by NULL; does not wait. */
@@ -89,7 +92,8 @@ void daemon_wait_log(struct daemon *daemon, size_t from, const char *text, char 
 unsigned int daemon_fds(const struct daemon *daemon);
 /* Waits until it has as many descriptors open. */
 void daemon_wait_fds(const struct daemon *daemon, unsigned int count);
-unsigned long daemon_rss_kb(const struct daemon *daemon);
+/* "Rss" is all of its memory; "Anonymous" leaves out the pages of files. */
+unsigned long daemon_memory_kb(const struct daemon *daemon, const char *which);
 /* Time on a processor, in hundredths of a second. */
 unsigned long daemon_ticks(const struct daemon *daemon);
 

@@ -24,21 +24,12 @@ static void start(struct rig *rig)
 
 static int open_rig(void **state)
 {
-	struct rig *rig = calloc(1, sizeof(*rig));
+	struct rig *rig;
 
-	*state = rig;
-	rig_open(rig, true);
+	rig_set_up(state);
+	rig = *state;
 	/* The front-end connects where the back-end listened. */
 	snprintf(rig->front, sizeof(rig->front), "%s", rig->back);
-	return 0;
-}
-
-static int close_rig(void **state)
-{
-	struct rig *rig = *state;
-
-	rig_close(rig);
-	free(rig);
 	return 0;
 }
 
@@ -281,7 +272,7 @@ static void starting_and_ending_connects_nobody_to_the_back_end(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, open_rig, rig_tear_down)
 	const struct CMUnitTest tests[] = {
 	    CASE(the_back_end_is_reached_through_it_and_restored_at_sigterm),
 	    CASE(at_no_moment_is_the_path_absent),

@@ -18,20 +18,11 @@
 
 static int open_rig(void **state)
 {
-	struct rig *rig = calloc(1, sizeof(*rig));
+	struct rig *rig;
 
-	*state = rig;
-	rig_open(rig, true);
+	rig_set_up(state);
+	rig = *state;
 	rig_start(rig, "--data-path=direct --synthesize=none");
-	return 0;
-}
-
-static int close_rig(void **state)
-{
-	struct rig *rig = *state;
-
-	rig_close(rig);
-	free(rig);
 	return 0;
 }
 
@@ -180,23 +171,24 @@ static void many_front_ends_in_a_row_leave_nothing(void **state)
 	struct rig *rig = *state;
 	unsigned int count = getenv("FERRY_FULL") ? 10000 : 500;
 	unsigned int fds = daemon_fds(&rig->daemon);
-	unsigned long rss = 0;
+	unsigned long before = 0;
 
 	for (unsigned int i = 0; i < count; i++) {
 		if (i == WARM_UP)
-			rss = daemon_rss_kb(&rig->daemon);
+			before = daemon_memory_kb(&rig->daemon, "Anonymous");
 		rig_serves(rig);
 	}
 	daemon_wait_fds(&rig->daemon, fds);
-	if (daemon_rss_kb(&rig->daemon) > rss + GROWTH_KB)
-		fail_msg("from %lu to %lu KiB", rss, daemon_rss_kb(&rig->daemon));
+	if (daemon_memory_kb(&rig->daemon, "Anonymous") > before + GROWTH_KB)
+		fail_msg("from %lu to %lu KiB", before,
+			 daemon_memory_kb(&rig->daemon, "Anonymous"));
 	if (!RIG_SANITIZED)
-		assert_in_range(daemon_rss_kb(&rig->daemon), 1, 4095);
+		assert_in_range(daemon_memory_kb(&rig->daemon, "Rss"), 1, 4095);
 }
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, open_rig, rig_tear_down)
 	const struct CMUnitTest tests[] = {
 	    CASE(sigterm_ends_it_with_a_session_running),
 	    CASE(sigint_ends_it_like_sigterm),

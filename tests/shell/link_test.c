@@ -19,24 +19,6 @@
 	(WIRE_BIT(WIRE_PF_MQ) | WIRE_BIT(WIRE_PF_REPLY_ACK) | WIRE_BIT(WIRE_PF_CONFIG) |           \
 	 WIRE_BIT(WIRE_PF_BACKEND_REQ))
 
-static int open_rig(void **state)
-{
-	struct rig *rig = calloc(1, sizeof(*rig));
-
-	*state = rig;
-	rig_open(rig, true);
-	return 0;
-}
-
-static int close_rig(void **state)
-{
-	struct rig *rig = *state;
-
-	rig_close(rig);
-	free(rig);
-	return 0;
-}
-
 /* The next message to the back-end has this id, and is answered with this value. */
 static void back_answers(struct client *back, uint32_t id, uint64_t value)
 {
@@ -445,7 +427,7 @@ static void without_the_state_it_is_refused_by_a_line_that_says_so(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 	const struct CMUnitTest tests[] = {
 	    CASE(the_next_back_end_is_told_what_the_last_one_knew),
 	    CASE(what_is_known_is_answered_while_nobody_is_there),

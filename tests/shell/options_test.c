@@ -19,24 +19,6 @@
 	"a-name-that-makes-the-path-longer-than-the-one-hundred-and-seven-bytes-a-socket-path-"    \
 	"can-have-which-is-not-much"
 
-static int open_rig(void **state)
-{
-	struct rig *rig = calloc(1, sizeof(*rig));
-
-	*state = rig;
-	rig_open(rig, true);
-	return 0;
-}
-
-static int close_rig(void **state)
-{
-	struct rig *rig = *state;
-
-	rig_close(rig);
-	free(rig);
-	return 0;
-}
-
 static unsigned int files(const struct rig *rig)
 {
 	unsigned int count = 0;
@@ -325,7 +307,7 @@ static void every_line_of_the_json_log_is_json(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 	const struct CMUnitTest tests[] = {
 	    CASE(a_wrong_option_is_bad_usage),
 	    CASE(a_wrong_value_is_bad_usage),

@@ -15,24 +15,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-static int open_rig(void **state)
-{
-	struct rig *rig = calloc(1, sizeof(*rig));
-
-	*state = rig;
-	rig_open(rig, true);
-	return 0;
-}
-
-static int close_rig(void **state)
-{
-	struct rig *rig = *state;
-
-	rig_close(rig);
-	free(rig);
-	return 0;
-}
-
 /* GET_FEATURES and its answer: these two are connected through the daemon. */
 static void talk(struct client *front, struct client *back)
 {
@@ -319,7 +301,7 @@ static void the_service_manager_hears_of_start_and_end(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 	const struct CMUnitTest tests[] = {
 	    CASE(a_front_end_connects_to_the_socket_path),
 	    CASE(a_listening_descriptor_is_served_again_and_again),

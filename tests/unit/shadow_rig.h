@@ -195,6 +195,16 @@ static inline void shadow_runs(struct rig *rig, unsigned int ring)
 	shadow_enabled(rig, ring);
 }
 
+/* A relayed ring that was enabled before starts. */
+static inline void shadow_starts_again(struct rig *rig, unsigned int ring)
+{
+	shadow_starts(rig, ring);
+	rig_then(rig, EFFECT_KEEP_KICK, ring);
+	shadow_attached(rig, ring, 0);
+	shadow_state_sent(rig, WIRE_SET_VRING_ENABLE, ring, 1);
+	rig_idle(rig);
+}
+
 /* A direct ring, started and enabled, of a session that could relay. */
 static inline void shadow_runs_direct(struct rig *rig, unsigned int ring)
 {
