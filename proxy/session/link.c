@@ -137,6 +137,20 @@ int session_back_lost(struct session *session, uint64_t now_ns, uint64_t complet
 	return 0;
 }
 
+bool session_paused(const struct session *session)
+{
+	bool ran = false;
+
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
+		const struct queue_state *queue = &session->queues[i];
+
+		if (queue->started || queue->stop_due)
+			return false;
+		ran |= queue->addressed;
+	}
+	return ran && !session->link.waiting;
+}
+
 void session_ring_lost(struct session *session, unsigned int index, uint32_t base,
 		       unsigned int parked)
 {

@@ -42,7 +42,7 @@ static int direct_survivable(const struct session *session, unsigned int index, 
 	if (session_device(session) != WIRE_DEVICE_NET)
 		return diag_set(diag, 1,
 				"what it had in flight of ring %u, which is direct, is known to "
-				"nobody: use --data-path=shadow",
+				"nobody: have it relayed (--data-path, --device)",
 				index);
 	if (agreed(session, WIRE_F_RING_PACKED))
 		return diag_set(diag, 1,

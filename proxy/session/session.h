@@ -304,6 +304,12 @@ void session_ring_lost(struct session *session, unsigned int queue, uint32_t bas
 		       unsigned int parked);
 void session_ring_stood(struct session *session, unsigned int queue, uint32_t base);
 
+/*
+ * Whether nobody waits for the lost back-end: the guest is paused, with all its rings
+ * stopped and nothing in flight. Such a front-end is held without a limit.
+ */
+bool session_paused(const struct session *session);
+
 /* PORT_BACK_MAIN is a new back-end, that candidate.h found fit. */
 void session_back_adopted(struct session *session, uint64_t now_ns, uint64_t completed);
 

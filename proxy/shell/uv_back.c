@@ -267,7 +267,11 @@ void uv_back_tick(struct uv_relay *relay, uint64_t now)
 			 (double)since / 1e9);
 		relay->told_s = seconds;
 	}
-	time_out(relay, since);
+	/* A guest that was paused has its whole time from when it goes on. */
+	if (relay->session && session_paused(relay->session))
+		relay->paused_ns = now;
+	else
+		time_out(relay, now - relay->paused_ns < since ? now - relay->paused_ns : since);
 }
 
 void uv_back_close(struct uv_relay *relay)

@@ -345,7 +345,8 @@ static void on_watchdog(uv_timer_t *timer)
 		enum session_port port = channel == WIRE_MAIN ? PORT_BACK_MAIN : PORT_FRONT_BACKEND;
 		char name[WIRE_NAME_MAX];
 
-		if (!oldest || now - oldest->sent_ns < SLOW_NS ||
+		/* Of one that is away uv_back_tick() has told. */
+		if (!relay->ports[port] || !oldest || now - oldest->sent_ns < SLOW_NS ||
 		    relay->slow_told[channel] == oldest->sent_ns)
 			continue;
 		relay->slow_told[channel] = oldest->sent_ns;

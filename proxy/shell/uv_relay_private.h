@@ -27,10 +27,11 @@ struct uv_relay {
 	int swap_fd;                    /* of a candidate that waits for the rings, -1: none */
 	char *swap_path;                /* where it was found; NULL: it is no swap */
 	uint64_t opened_ns;
-	uint64_t told_s;   /* of an absence, the seconds last told */
-	bool state_failed; /* a line said that the state file can not be written */
-	bool dispatching;  /* effects are being carried out */
-	bool ended;        /* the session is over, the owner is told after that */
+	uint64_t paused_ns; /* of an absence, when the guest was last seen paused */
+	uint64_t told_s;    /* of an absence, the seconds last told */
+	bool state_failed;  /* a line said that the state file can not be written */
+	bool dispatching;   /* effects are being carried out */
+	bool ended;         /* the session is over, the owner is told after that */
 	uv_timer_t watchdog;
 	uint64_t slow_told[2]; /* sent_ns of the request last told to be slow, by channel */
 };

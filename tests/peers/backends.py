@@ -85,14 +85,19 @@ class TestDisk(Child):
 class VirtiofsdC(Child):
     """The virtiofsd of QEMU 7.2. Serves one connection, then ends."""
 
-    def __init__(self, rig, socket_path=None):
+    def __init__(self, rig, socket_path=None, share=None):
         self.socket = str(socket_path or rig.path("fs.sock"))
-        self.share = rig.folder("share")
+        self.share = share or rig.folder("share")
         super().__init__(rig, "virtiofsd-c", [
             "/usr/lib/qemu/virtiofsd", f"--socket-path={self.socket}",
             "-o", f"source={self.share}", "-o", "cache=auto",
         ])  # fmt: skip
         self.wait_listening(self.socket)
+
+    def again(self):
+        """SIGKILL, and the next one in its place."""
+        self.kill()
+        return VirtiofsdC(self.rig, self.socket, self.share)
 
 
 class RustBackend(Child):
@@ -116,13 +121,18 @@ class RustBackend(Child):
 
 
 class VirtiofsdRust(RustBackend):
-    def __init__(self, rig, socket_path=None):
+    def __init__(self, rig, socket_path=None, share=None):
         self.socket = str(socket_path or rig.path("rfs.sock"))
-        self.share = rig.folder("rshare")
+        self.share = share or rig.folder("rshare")
         super().__init__(rig, "virtiofsd", [
             "--socket-path", self.socket, "--shared-dir", self.share,
         ])  # fmt: skip
         self.wait_listening(self.socket)
+
+    def again(self):
+        """SIGKILL, and the next one in its place."""
+        self.kill()
+        return VirtiofsdRust(self.rig, self.socket, self.share)
 
 
 class VsockRust(RustBackend):
@@ -271,6 +281,7 @@ class TestpmdVhost(Testpmd):
 
     def __init__(self, rig, forward="macswap", queues=1, client=False, socket_path=None):
         self.socket = str(socket_path or rig.path("net.sock"))
+        self._options = {"forward": forward, "queues": queues, "client": client}
         vdev = f"net_vhost0,iface={self.socket},queues={queues}"
         if client:
             vdev += ",client=1"
@@ -279,6 +290,14 @@ class TestpmdVhost(Testpmd):
         if not client:
             self.wait_listening(self.socket)
         self.start()
+
+    def again(self):
+        """SIGKILL, and the next one in its place."""
+        self.kill()
+        if not self._options["client"]:
+            # DPDK does not bind to the name of a socket that was left behind.
+            Path(self.socket).unlink(missing_ok=True)
+        return TestpmdVhost(self.rig, socket_path=self.socket, **self._options)
 
 
 class TestpmdVirtioUser(Testpmd):

@@ -92,20 +92,30 @@ class Ferry(Child):
         except RigError as error:
             raise RigError(f"{error} (it is {self.status()['state']})") from None
 
-    def switch(self, path, timeout=PATIENCE):
-        """Moves all rings, as a person would; the seconds it took."""
-        begin = time.monotonic()
+    def command(self, *words, timeout=PATIENCE):
+        """As a person would give it, with vhost-ferryctl."""
+        text = " ".join(words)
         try:
             done = subprocess.run(
-                [program("vhost-ferryctl"), f"--control={self.control}", "data-path", path],
+                [program("vhost-ferryctl"), f"--control={self.control}", *words],
                 capture_output=True, text=True, timeout=timeout, check=False,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
-            raise RigError(f"{self.name}: data-path {path} has not ended in time") from None
+            raise RigError(f"{self.name}: {text} has not ended in time") from None
         if done.returncode != 0:
-            raise RigError(f"{self.name}: data-path {path}: {done.stderr.strip()}")
+            raise RigError(f"{self.name}: {text}: {done.stderr.strip()}")
+
+    def switch(self, path):
+        """Moves all rings; the seconds it took."""
+        begin = time.monotonic()
+        self.command("data-path", path)
         self.mode = path
         return time.monotonic() - begin
+
+    def swap(self, path):
+        """Moves to the back-end at path; how long the guest was without one, in us."""
+        self.command("swap-backend", path)
+        return self.status()["last_outage_us"]
 
     def move(self, path, queues, events):
         """As switch(), asked again while rings stay direct since the back-end is
