@@ -112,7 +112,7 @@ static bool relayed(const struct queue_state *queue)
 static bool moving(const struct queue_state *queue)
 {
 	return queue->path.state == PATH_DRAINING || queue->path.state == PATH_QUIETING ||
-	       queue->path.state == PATH_LEAVING;
+	       queue->path.state == PATH_LEAVING || queue->path.state == PATH_SETTLING;
 }
 
 /* The figures are of what the daemon relayed: a direct ring adds none, whatever the back-end does.

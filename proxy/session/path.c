@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "session/effects.h"
+#include "session/kinds.h"
 #include "session/link.h"
 
 #define PACKED_FRESH 0x80008000u
@@ -13,8 +14,9 @@ static const struct sm_state states[] = {
     [PATH_SHADOW] = {"shadow", SM_TO(PATH_STOPPED) | SM_TO(PATH_DRAINING)},
     [PATH_DRAINING] = {"draining", SM_TO(PATH_STOPPED) | SM_TO(PATH_LEAVING)},
     [PATH_QUIETING] = {"quieting", SM_TO(PATH_STOPPED) | SM_TO(PATH_LEAVING) | SM_TO(PATH_DIRECT)},
-    /* From LEAVING a ring is stopped for a moment, whatever it becomes. */
-    [PATH_LEAVING] = {"leaving", SM_TO(PATH_STOPPED)},
+    /* From LEAVING on a ring is stopped for a moment, whatever it becomes. */
+    [PATH_LEAVING] = {"leaving", SM_TO(PATH_STOPPED) | SM_TO(PATH_SETTLING)},
+    [PATH_SETTLING] = {"settling", SM_TO(PATH_STOPPED)},
 };
 
 void path_init(struct session *session)
@@ -46,52 +48,37 @@ static bool memory_whole(const struct session *session)
 }
 
 /* The back-end's own record would be of the wrong ring. */
-static bool record_kept(const struct session *session)
+bool path_record_kept(const struct session *session)
 {
 	return !session->record_ours &&
 	       (session->protocol.passed & WIRE_BIT(WIRE_PF_INFLIGHT_SHMFD));
 }
 
-bool path_suits(const struct session *session)
-{
-	enum wire_device device = session_device(session);
-
-	return device == WIRE_DEVICE_BLK || device == WIRE_DEVICE_FS;
-}
-
 /* Without VERSION_1 ring fields are in the guest's byte order, with an IOMMU addresses are not
  * ours. */
-static bool can_relay(const struct session *session)
+bool path_able(const struct session *session)
 {
-	return path_possible(session) && path_suits(session) && session->arena_given &&
-	       memory_whole(session) && !record_kept(session) && acked(session, WIRE_F_VERSION_1) &&
+	return path_possible(session) && session->arena_given && memory_whole(session) &&
+	       !path_record_kept(session) && acked(session, WIRE_F_VERSION_1) &&
 	       !acked(session, WIRE_F_ACCESS_PLATFORM);
-}
-
-/* With the event index of a split ring the back-end says how far it has read. */
-static bool watched(const struct session *session)
-{
-	return acked(session, WIRE_F_RING_EVENT_IDX) && !packed(session);
 }
 
 /* While the log is on, and all the time where rings could not come in when it is turned on. */
 static bool log_needs(const struct session *session)
 {
-	bool enters = session_device(session) == WIRE_DEVICE_BLK && watched(session);
-
-	return session->log_ours && (dirty_ordered(&session->dirty) || !enters);
+	return session->log_ours && (dirty_ordered(&session->dirty) || !path_enters(session));
 }
 
-/* Where rings belong, as far as it is ours to say. */
-static bool shadow_due(const struct session *session, enum session_mode mode)
+bool path_relays(const struct session *session, enum session_mode mode)
 {
-	return mode == MODE_SHADOW || (mode == MODE_AUTO && session->record_ours) ||
+	return mode == MODE_SHADOW ||
+	       (mode == MODE_AUTO && session->record_ours && kinds_shielded(session)) ||
 	       log_needs(session);
 }
 
 bool path_wanted(const struct session *session)
 {
-	return session->features_set && can_relay(session) && shadow_due(session, session->mode);
+	return session->features_set && path_able(session) && path_relays(session, session->mode);
 }
 
 static void ring_effect(struct session *session, enum effect_kind kind, unsigned int index)
@@ -135,8 +122,9 @@ static void configure_shadow(struct session *session, unsigned int index)
 	    session,
 	    &(struct effect){.kind = EFFECT_ATTACH, .queue = index, .resubmit = queue->resubmit});
 	stage_ask(session, wire_request_state(WIRE_SET_VRING_NUM, 0, index, queue->size));
+	/* Where the back-end is: vhost-device-scsi 0.1.0 goes on at its own used index. */
 	stage_ask(session, wire_request_state(WIRE_SET_VRING_BASE, 0, index,
-					      packed(session) ? PACKED_FRESH : 0));
+					      packed(session) ? PACKED_FRESH : queue->back_base));
 	stage_ask(session, wire_request_addr(0, index, 0, slot + ARENA_DESC, slot + ARENA_DEVICE,
 					     slot + ARENA_DRIVER, 0));
 	path_ask_fd(session, WIRE_SET_VRING_CALL, index, true, SESSION_FD_RING_CALL);
@@ -176,15 +164,31 @@ void path_start(struct session *session, unsigned int index)
 	begin(session, index, path_wanted(session) ? PATH_SHADOW : PATH_DIRECT);
 }
 
-void path_drain(struct session *session, unsigned int index, enum path_goal goal)
+static void leave(struct session *session, unsigned int index)
 {
 	struct queue_state *queue = &session->queues[index];
 
-	queue->goal = goal;
-	queue->move_began_ns = session->now_ns;
+	queue->left_direct = queue->path.state == PATH_QUIETING || queue->path.state == PATH_DIRECT;
+	sm_move(&queue->path, PATH_LEAVING);
+	stage_ask(session, wire_request_state(WIRE_GET_VRING_BASE, 0, index, 0));
+}
+
+static void set_out(struct session *session, unsigned int index, enum path_goal goal)
+{
+	session->queues[index].goal = goal;
+	session->queues[index].move_began_ns = session->now_ns;
 	session->holding++;
-	sm_move(&queue->path, PATH_DRAINING);
-	ring_effect(session, EFFECT_DRAIN, index);
+}
+
+void path_drain(struct session *session, unsigned int index, enum path_goal goal)
+{
+	bool idle = kinds_idle(session, index);
+
+	set_out(session, index, goal);
+	sm_move(&session->queues[index].path, PATH_DRAINING);
+	ring_effect(session, idle ? EFFECT_HOLD : EFFECT_DRAIN, index);
+	if (idle && kinds_synchronous(session))
+		leave(session, index);
 }
 
 void path_step_out(struct session *session)
@@ -199,13 +203,15 @@ void path_stop(struct session *session, unsigned int index)
 	path_drain(session, index, GOAL_STOP);
 }
 
-static void leave(struct session *session, unsigned int index)
+void path_enter(struct session *session, unsigned int index)
 {
-	struct queue_state *queue = &session->queues[index];
-
-	queue->left_direct = queue->path.state == PATH_QUIETING || queue->path.state == PATH_DIRECT;
-	sm_move(&queue->path, PATH_LEAVING);
-	stage_ask(session, wire_request_state(WIRE_GET_VRING_BASE, 0, index, 0));
+	set_out(session, index, GOAL_SHADOW);
+	if (session_device(session) != WIRE_DEVICE_BLK) {
+		leave(session, index);
+		return;
+	}
+	sm_move(&session->queues[index].path, PATH_QUIETING);
+	path_ask_fd(session, WIRE_SET_VRING_KICK, index, true, SESSION_FD_SILENT);
 }
 
 void path_leave_direct(struct session *session, unsigned int index)
@@ -220,17 +226,6 @@ void path_leave_direct(struct session *session, unsigned int index)
 void session_clock(struct session *session, uint64_t now_ns)
 {
 	session->now_ns = now_ns;
-}
-
-void session_drained(struct session *session, unsigned int index, uint32_t base)
-{
-	struct queue_state *queue = &session->queues[index];
-
-	if (queue->path.state != PATH_DRAINING)
-		return; /* a reset overtook it */
-	queue->base = base;
-	ring_effect(session, EFFECT_DETACH, index);
-	leave(session, index);
 }
 
 void session_ring_fault(struct session *session, unsigned int index, bool guest, const char *text)
@@ -258,24 +253,23 @@ static unsigned int quiet_ms(const struct session *session)
 								   : SESSION_QUIET_MS;
 }
 
-/* The back-end goes on where it is, with what the guest has asked for meanwhile. */
-static void stay(struct session *session, unsigned int index)
+/* A ring that has not become quiet can not be logged. */
+static bool refuse_log(struct session *session, unsigned int index)
 {
-	struct queue_state *queue = &session->queues[index];
 	struct crossing crossing = {.from = PORT_BACK_MAIN};
 
-	if (session->log_ours && dirty_ordered(&session->dirty)) {
-		stage_refuse(session, &crossing,
-			     "LOG_ALL: ring %u can not be logged, it still had requests in flight "
-			     "after %u ms",
-			     index, quiet_ms(session));
-		return;
-	}
-	sm_move(&queue->path, PATH_DIRECT);
-	session->holding--;
+	if (!session->log_ours || !dirty_ordered(&session->dirty))
+		return false;
+	stage_refuse(session, &crossing,
+		     "LOG_ALL: ring %u can not be logged, it still had requests in flight after "
+		     "%u ms",
+		     index, quiet_ms(session));
+	return true;
+}
+
+static void tell_stayed(struct session *session, unsigned int index)
+{
 	session->stayed++;
-	path_ask_fd(session, WIRE_SET_VRING_KICK, index, queue->has_kick, SESSION_FD_GUEST_KICK);
-	ring_effect(session, EFFECT_NUDGE, index);
 	stage_log(session, LEVEL_WARN,
 		  "ring %u stays direct: the back-end still had requests of it in flight after "
 		  "%u ms: ask again, or it moves when the guest starts it next",
@@ -283,14 +277,18 @@ static void stay(struct session *session, unsigned int index)
 	tell(session, "QUEUE_STAYED", index);
 }
 
-void session_quiet(struct session *session, unsigned int index, bool quiet)
+/* The back-end goes on where it is, with what the guest has asked for meanwhile. */
+static void stay(struct session *session, unsigned int index)
 {
-	if (session->queues[index].path.state != PATH_QUIETING)
-		return; /* a reset overtook it */
-	if (quiet)
-		leave(session, index);
-	else
-		stay(session, index);
+	struct queue_state *queue = &session->queues[index];
+
+	if (refuse_log(session, index))
+		return;
+	sm_move(&queue->path, PATH_DIRECT);
+	session->holding--;
+	path_ask_fd(session, WIRE_SET_VRING_KICK, index, queue->has_kick, SESSION_FD_GUEST_KICK);
+	ring_effect(session, EFFECT_NUDGE, index);
+	tell_stayed(session, index);
 }
 
 void path_answer_stop(struct session *session, unsigned int index)
@@ -316,22 +314,72 @@ static void left(struct session *session, unsigned int index)
 		path_answer_stop(session, index);
 		break;
 	case GOAL_SWAP:
-		/* It starts again at the next back-end. */
+		/* It starts again at the next back-end, which has not had it yet. */
+		queue->back_base = 0;
 		break;
 	case GOAL_DIRECT:
+	case GOAL_STAY:
 		begin(session, index, PATH_DIRECT);
-		ring_effect(session, EFFECT_NUDGE, index);
 		break;
 	case GOAL_SHADOW:
 		begin(session, index, PATH_SHADOW);
-		ring_effect(session, EFFECT_NUDGE, index);
 		break;
 	}
-	if (queue->goal == GOAL_DIRECT || queue->goal == GOAL_SHADOW) {
+	if (queue->goal == GOAL_STAY) {
+		ring_effect(session, EFFECT_NUDGE, index);
+		tell_stayed(session, index);
+	} else if (queue->goal == GOAL_DIRECT || queue->goal == GOAL_SHADOW) {
+		ring_effect(session, EFFECT_NUDGE, index);
 		queue->moves++;
 		tell(session, "QUEUE_MOVED", index);
 	}
 	link_ring_left(session);
+}
+
+void session_drained(struct session *session, unsigned int index, uint32_t base)
+{
+	struct queue_state *queue = &session->queues[index];
+	unsigned int state = queue->path.state;
+
+	if (state != PATH_DRAINING && state != PATH_SETTLING)
+		return; /* a reset overtook it */
+	queue->base = base;
+	ring_effect(session, EFFECT_DETACH, index);
+	if (state == PATH_DRAINING) {
+		leave(session, index);
+		return;
+	}
+	left(session, index);
+	stage_send_due(session, WIRE_MAIN);
+}
+
+void session_quiet(struct session *session, unsigned int index, bool quiet)
+{
+	struct queue_state *queue = &session->queues[index];
+
+	switch (queue->path.state) {
+	case PATH_DRAINING:
+		leave(session, index);
+		break;
+	case PATH_QUIETING:
+		if (quiet)
+			leave(session, index);
+		else
+			stay(session, index);
+		break;
+	case PATH_SETTLING:
+		if (!queue->left_direct)
+			break; /* of the hold before */
+		/* It was stopped, and starts again where it was. */
+		if (!quiet && refuse_log(session, index))
+			break;
+		if (!quiet)
+			queue->goal = GOAL_STAY;
+		left(session, index);
+		break;
+	default:
+		break; /* a reset overtook it */
+	}
 }
 
 /* The back-end has heard of the silent kicks: it takes nothing more from now on. */
@@ -344,23 +392,53 @@ static void silent(struct session *session)
 							      .size = quiet_ms(session)});
 }
 
+static void settle(struct session *session, unsigned int index, enum effect_kind how, uint32_t base)
+{
+	sm_move(&session->queues[index].path, PATH_SETTLING);
+	effects_add(
+	    session,
+	    &(struct effect){.kind = how, .queue = index, .base = base, .size = quiet_ms(session)});
+}
+
+/* A disk was watched, and a network device has nothing in flight. */
+static bool settled(const struct session *session)
+{
+	return session_device(session) == WIRE_DEVICE_BLK || kinds_synchronous(session);
+}
+
+/* The back-end has stopped the ring at `base`. */
+static void stopped(struct session *session, unsigned int index, uint32_t base)
+{
+	struct queue_state *queue = &session->queues[index];
+
+	if (queue->path.state != PATH_LEAVING)
+		return; /* a reset overtook it */
+	/* Coming from direct the back-end alone knows where the ring is to go on. */
+	if (queue->left_direct)
+		queue->base = stage_rings_base(session, base);
+	if (queue->left_direct && !settled(session))
+		settle(session, index, EFFECT_AWAIT, base);
+	else if (!queue->left_direct && kinds_idle(session, index))
+		settle(session, index, EFFECT_RECALL, base);
+	else
+		left(session, index);
+}
+
 void path_reply(struct session *session, const struct crossing *crossing)
 {
 	const struct wire_message *reply = crossing->message;
-	struct queue_state *queue;
+	unsigned int index;
+	uint32_t base;
 
 	switch (reply->header.id) {
 	case WIRE_GET_FEATURES:
 		silent(session);
 		break;
 	case WIRE_GET_VRING_BASE:
-		queue = &session->queues[crossing->entry->queue];
-		if (queue->path.state != PATH_LEAVING)
-			break;
-		/* Coming from direct the back-end alone knows where the ring is to go on. */
-		if (queue->left_direct)
-			queue->base = stage_rings_base(session, bytes_load32(reply->payload + 4));
-		left(session, (unsigned int)crossing->entry->queue);
+		index = (unsigned int)crossing->entry->queue;
+		base = bytes_load32(reply->payload + 4);
+		session->queues[index].back_base = (uint16_t)base;
+		stopped(session, index, base);
 		break;
 	}
 }
@@ -387,134 +465,10 @@ void path_reset(struct session *session)
 		queue->parked = 0;
 		if (state == PATH_STOPPED)
 			continue;
-		if (state == PATH_DRAINING || state == PATH_QUIETING || state == PATH_LEAVING)
+		if (state != PATH_DIRECT && state != PATH_SHADOW)
 			abandon(session, i);
-		if (state == PATH_SHADOW || state == PATH_DRAINING || state == PATH_QUIETING)
+		if (state != PATH_DIRECT)
 			ring_effect(session, EFFECT_DETACH, i);
 		sm_move(&queue->path, PATH_STOPPED);
 	}
-}
-
-/* What holds for this connection, whether a ring is started or not. */
-static int may_relay(const struct session *session, struct diag *diag)
-{
-	if (session->config.offers.watch_only)
-		return diag_set(diag, SESSION_REFUSED,
-				"the daemon was started to watch only (--data-path=direct or "
-				"--synthesize=none): start it with --data-path=auto");
-	if (session->arena_refused)
-		return diag_set(diag, SESSION_REFUSED,
-				"the guest's memory leaves no room for rings of our own: it needs "
-				"fewer than %u memory regions",
-				WIRE_REGIONS_MAX);
-	if (record_kept(session))
-		return diag_set(
-		    diag, SESSION_REFUSED,
-		    "the back-end keeps an inflight record of the guest's ring: start the "
-		    "daemon with --data-path=shadow");
-	return SESSION_MOVED;
-}
-
-/* What a ring needs that is to be moved while it runs. */
-static int may_enter(const struct session *session, struct diag *diag)
-{
-	if (session_device(session) != WIRE_DEVICE_BLK)
-		return diag_set(
-		    diag, SESSION_REFUSED,
-		    "rings of a device other than a disk (--device=blk) can not enter the data "
-		    "path while they run: virtiofsd breaks at a second kick, others have "
-		    "buffers at the back-end that never complete");
-	if (!can_relay(session))
-		return diag_set(diag, SESSION_REFUSED,
-				"rings of this guest can not be relayed: it needs VERSION_1, no "
-				"ACCESS_PLATFORM and no postcopy");
-	if (!watched(session))
-		return diag_set(
-		    diag, SESSION_REFUSED,
-		    "without RING_EVENT_IDX on a split ring it can not be seen what the "
-		    "back-end has in flight: rings move when the guest starts them next");
-	return SESSION_MOVED;
-}
-
-static void enter(struct session *session, unsigned int index)
-{
-	struct queue_state *queue = &session->queues[index];
-
-	queue->goal = GOAL_SHADOW;
-	queue->move_began_ns = session->now_ns;
-	session->holding++;
-	sm_move(&queue->path, PATH_QUIETING);
-	path_ask_fd(session, WIRE_SET_VRING_KICK, index, true, SESSION_FD_SILENT);
-}
-
-static int may_move(const struct session *session, bool shadow, struct diag *diag)
-{
-	if (session->link.sm.state != LINK_LIVE)
-		return diag_set(diag, SESSION_REFUSED,
-				"the back-end is %s: try again when it is back",
-				sm_name(&session->link.sm));
-	if (session->holding)
-		return diag_set(diag, SESSION_REFUSED,
-				"%u rings are on the move: try again when they have arrived",
-				session->holding);
-	/* The places kept for requests of ours may be taken by then. */
-	if (exchange_full(&session->exchange[WIRE_MAIN]))
-		return diag_set(diag, SESSION_REFUSED,
-				"the back-end owes %u replies: try again when it has answered",
-				session->exchange[WIRE_MAIN].count);
-	return shadow ? may_relay(session, diag) : SESSION_MOVED;
-}
-
-static bool any(const struct session *session, enum path_state state)
-{
-	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
-		if (session->queues[i].path.state == state)
-			return true;
-	return false;
-}
-
-/* Sets the running rings on their way. */
-static int follow(struct session *session, bool shadow, struct diag *diag)
-{
-	session->stayed = 0;
-	if (shadow && any(session, PATH_DIRECT)) {
-		int result = may_enter(session, diag);
-
-		if (result)
-			return result;
-		for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
-			if (session->queues[i].path.state == PATH_DIRECT)
-				enter(session, i);
-		stage_ask(session, wire_request(WIRE_GET_FEATURES, 0));
-	}
-	if (!shadow)
-		path_step_out(session);
-	return SESSION_MOVED;
-}
-
-int session_move(struct session *session, enum session_mode mode, struct diag *diag)
-{
-	bool shadow = shadow_due(session, mode);
-	int result;
-
-	if (mode == MODE_DIRECT && shadow)
-		return diag_set(diag, SESSION_REFUSED,
-				"the daemon keeps the dirty log of this device: rings stay relayed "
-				"while a migration is under way, and where they could not come "
-				"back for one");
-	result = may_move(session, shadow, diag);
-	if (result)
-		return result;
-	/* Rings started later go there, also where those that run can not. */
-	session->mode = mode;
-	return follow(session, shadow, diag);
-}
-
-int path_follow_log(struct session *session, struct diag *diag)
-{
-	bool shadow = shadow_due(session, session->mode);
-
-	if (shadow && any(session, PATH_DIRECT) && may_relay(session, diag))
-		return SESSION_REFUSED;
-	return follow(session, shadow, diag);
 }

@@ -11,16 +11,29 @@
  * complete into a ring it no longer has and is broken for good (measured).
  *
  *   STOPPED -> SHADOW     attach, then configure the back-end with the arena's ring
- *   SHADOW -> DRAINING -> LEAVING -> STOPPED, DIRECT
- *   DIRECT -> QUIETING -> LEAVING -> SHADOW, or back to DIRECT
+ *   SHADOW -> DRAINING -> LEAVING -> STOPPED, DIRECT        a ring of requests
+ *   SHADOW -> DRAINING -> LEAVING -> SETTLING -> STOPPED, DIRECT    one of idle buffers
+ *   DIRECT -> QUIETING -> LEAVING -> SHADOW, or back to DIRECT      a disk's
+ *   DIRECT -> LEAVING (-> SETTLING) -> SHADOW, or back to DIRECT    any other
  *
- * On the way in from direct there is no such control. The back-end is given a
+ * A ring of idle buffers (kinds.h) never empties. There the back-end is asked for
+ * the base once it is not seen at work any more; its answer says how far it has
+ * read, what it has read completes, and the rest is handed back to the guest. The
+ * answer stops a back-end, so the completions that follow bring no call: the ring
+ * is looked at until they are there.
+ *
+ * On the way in from direct there is no such control. A disk's back-end is given a
  * kick that stays silent; after a GET_FEATURES round trip it takes nothing new,
  * and the ring is watched until what it took is used. With the event index the
  * back-end's own wish says how far it has read. Anything else can not be told
  * from outside: the ring stays direct until it is started the next time. It does,
  * too, if the back-end is not done within SESSION_QUIET_MS: a guest whose disk is
  * slow would see it stand still. It gets its kick back, and can be asked again.
+ *
+ * Network back-ends have nothing in flight when they answer; those in Rust go on to
+ * complete what they had read, into the ring as it was. Both are asked for the base
+ * at once: virtiofsd asserts at a second kick, Rust ones go on listening to the
+ * first.
  *
  * While a ring is on the move the front-end's messages wait (session_wants()).
  * The refused alternative, letting them in at each step, multiplies the states
@@ -33,13 +46,17 @@
 /* Whether rings of this session may ever be relayed: the arena is then part of its memory. */
 bool path_possible(const struct session *session);
 
-/*
- * Whether every buffer in this device's rings is a request, which completes by
- * itself. A ring that is filled in advance (network and vsock reception, events
- * of scsi) has chains at the back-end that nothing will ever complete, and a drain
- * would not end: such devices stay direct.
- */
-bool path_suits(const struct session *session);
+/* The back-end's own record would be of the wrong ring. */
+bool path_record_kept(const struct session *session);
+
+/* Whether what was agreed with this guest lets its rings be relayed. */
+bool path_able(const struct session *session);
+
+/* Whether a ring of this device that runs direct can be moved into the data path. */
+bool path_enters(const struct session *session);
+
+/* Whether this mode, or the dirty log, wants the rings of this device to be relayed. */
+bool path_relays(const struct session *session, enum session_mode mode);
 
 /* Whether a ring that starts now is to be relayed. */
 bool path_wanted(const struct session *session);
@@ -56,6 +73,9 @@ void path_start(struct session *session, unsigned int index);
 
 /* GET_VRING_BASE came for a ring that is relayed; its answer was pushed to be filled. */
 void path_stop(struct session *session, unsigned int index);
+
+/* A ring that is direct sets out for the data path. */
+void path_enter(struct session *session, unsigned int index);
 
 /* A reset: every ring is stopped, whatever it was doing. */
 void path_reset(struct session *session);

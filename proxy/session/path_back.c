@@ -3,6 +3,7 @@
 #include "session/path.h"
 
 #include "session/effects.h"
+#include "session/kinds.h"
 #include "session/link.h"
 
 #define USED_HEAD 4u /* flags and index */
@@ -57,6 +58,16 @@ static int direct_survivable(const struct session *session, unsigned int index, 
 	return 0;
 }
 
+/* A disk's ring that leaves direct has been watched: nothing of it is in flight. */
+static bool direct_at_work(const struct session *session, const struct queue_state *queue)
+{
+	unsigned int state = queue->path.state;
+	bool stopped = state == PATH_LEAVING || state == PATH_SETTLING;
+
+	return state == PATH_DIRECT || state == PATH_QUIETING ||
+	       (stopped && queue->left_direct && session_device(session) != WIRE_DEVICE_BLK);
+}
+
 int path_survivable(const struct session *session, struct diag *diag)
 {
 	int result = 0;
@@ -65,21 +76,32 @@ int path_survivable(const struct session *session, struct diag *diag)
 		return diag_set(diag, 1, "nothing was kept of a guest with %u memory regions",
 				WIRE_REGIONS_MAX);
 	for (unsigned int i = 0; !result && i < WIRE_QUEUES_MAX; i++) {
-		unsigned int state = session->queues[i].path.state;
-
-		if (state == PATH_DIRECT || state == PATH_QUIETING)
+		if (direct_at_work(session, &session->queues[i]))
 			result = direct_survivable(session, i, diag);
 	}
 	return result;
 }
 
-/* The drain was complete, and the base is known: the ring is where it was going. */
+static void lose_relayed(struct session *session, unsigned int index)
+{
+	struct queue_state *queue = &session->queues[index];
+
+	queue->stop_due = queue->goal == GOAL_STOP;
+	effect_on(session, EFFECT_LOSE, index);
+}
+
+/*
+ * A ring of requests was drained, and the base is known: it is where it was going.
+ * One of idle buffers is still attached.
+ */
 static void lose_leaving(struct session *session, unsigned int index)
 {
 	struct queue_state *queue = &session->queues[index];
 
 	if (queue->left_direct)
 		effect_on(session, EFFECT_STAND, index);
+	else if (kinds_idle(session, index))
+		lose_relayed(session, index);
 	else if (queue->goal == GOAL_STOP)
 		path_answer_stop(session, index);
 }
@@ -92,8 +114,7 @@ static void lose(struct session *session, unsigned int index)
 	sm_move(&queue->path, PATH_STOPPED);
 	switch (state) {
 	case PATH_DRAINING:
-		queue->stop_due = queue->goal == GOAL_STOP;
-		effect_on(session, EFFECT_LOSE, index);
+		lose_relayed(session, index);
 		break;
 	case PATH_SHADOW:
 		effect_on(session, EFFECT_LOSE, index);
@@ -105,6 +126,11 @@ static void lose(struct session *session, unsigned int index)
 	case PATH_DIRECT:
 		effect_on(session, EFFECT_STAND, index);
 		break;
+	case PATH_SETTLING:
+		if (queue->left_direct)
+			effect_on(session, EFFECT_DETACH, index);
+		lose_leaving(session, index);
+		break;
 	case PATH_LEAVING:
 		lose_leaving(session, index);
 		break;
@@ -114,9 +140,11 @@ static void lose(struct session *session, unsigned int index)
 
 void path_lost(struct session *session)
 {
-	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
+		session->queues[i].back_base = 0; /* the next one has not had it yet */
 		if (session->queues[i].path.state != PATH_STOPPED)
 			lose(session, i);
+	}
 	session->holding = 0;
 	/* The rings start again at the next back-end, where the log needs them. */
 	stage_dirty_arrived(session);

@@ -32,6 +32,9 @@
 /* The same while a migration waits for it. */
 #define SESSION_LOG_QUIET_MS 20000u
 
+/* So long a back-end that has stopped a relayed ring may take to complete what it has read. */
+#define SESSION_RECALL_MS 5000u
+
 /* Bytes of a reply to SET_LOG_BASE (payloads.def, ANY_ACK). */
 #define SESSION_LOG_REPLY_MAX 16u
 
@@ -96,8 +99,14 @@ enum effect_kind {
 			    * rest for `resubmit` or else complete it empty; session_ring_lost() */
 	EFFECT_STAND,      /* direct, its back-end is gone: how far the ring at user address `size`
 			    * is used; session_ring_stood() */
+	EFFECT_HOLD,       /* the same, of a ring with idle buffers: session_quiet() when the
+			    * back-end is not seen at work */
+	EFFECT_RECALL,     /* the back-end has stopped at `base`: complete what it has read, take
+			    * back the rest; session_drained() at the end */
 	EFFECT_WATCH,      /* wait until the back-end has nothing of a direct ring in flight, for
 			    * `size` milliseconds at most: session_quiet() */
+	EFFECT_AWAIT,      /* the back-end has stopped a direct ring at `base`: wait as long until
+			    * all before it is used: session_quiet() */
 	EFFECT_NUDGE,      /* raise the guest's call and the back-end's kick once */
 };
 
@@ -107,6 +116,7 @@ struct effect {
 	struct wire_message *message;
 	unsigned int queue;
 	bool resubmit; /* ATTACH, LOSE: what the record has in flight is submitted again */
+	uint32_t base; /* RECALL, AWAIT: as the back-end answered GET_VRING_BASE */
 	uint64_t size;
 	enum level level;
 	const char *event;
@@ -121,6 +131,7 @@ enum path_state {
 	PATH_DRAINING, /* relayed; what is in flight completes, nothing more is taken */
 	PATH_QUIETING, /* direct; the back-end hears no kicks and completes what it has */
 	PATH_LEAVING,  /* GET_VRING_BASE was asked by us */
+	PATH_SETTLING, /* it was answered; what the back-end has read completes */
 };
 
 /* What a ring is stopped for. */
@@ -129,6 +140,7 @@ enum path_goal {
 	GOAL_DIRECT,
 	GOAL_SHADOW,
 	GOAL_SWAP, /* it goes on at another back-end */
+	GOAL_STAY, /* direct, after a move that was given up */
 };
 
 struct queue_state {
@@ -154,6 +166,7 @@ struct queue_state {
 	bool addressed; /* SET_VRING_ADDR came */
 	bool endian_given;
 	uint32_t endian;
+	uint16_t back_base; /* split: where this back-end stopped the ring last, 0: never yet */
 	uint32_t held_enable;
 	uint32_t size; /* descriptors */
 	uint32_t base; /* as SET_VRING_BASE or the reply to GET_VRING_BASE carried it */
@@ -282,12 +295,15 @@ void session_receive(struct session *session, enum session_port port, struct wir
 /* The time, before any of the calls below that do not bring it. */
 void session_clock(struct session *session, uint64_t now_ns);
 
-/* A ring's drain is complete: `base` is what GET_VRING_BASE is to be answered with. */
+/*
+ * A ring's drain or recall is complete: `base` is what GET_VRING_BASE is to be
+ * answered with.
+ */
 void session_drained(struct session *session, unsigned int queue, uint32_t base);
 
 /*
- * The back-end has nothing of a watched ring in flight any more; false: it still
- * has after the time it was given, and the ring stays direct.
+ * The back-end has nothing of a watched, held or awaited ring in flight any more;
+ * false: it still has after the time it was given, and the ring stays direct.
  */
 void session_quiet(struct session *session, unsigned int queue, bool quiet);
 

@@ -11,6 +11,7 @@
 
 #include "base/bytes.h"
 #include "session/effects.h"
+#include "session/kinds.h"
 #include "session/path.h"
 
 #define NAMES_MAX 1024
@@ -29,10 +30,10 @@ static void decide_record(struct session *session)
 
 	/* One the back-end keeps would hold the rings out of the data path when a log needs them
 	 * in it. */
-	session->record_ours =
-	    path_possible(session) && path_suits(session) &&
-	    (session->mode == MODE_SHADOW || (session->log_ours && !lacks) ||
-	     (session->mode == MODE_AUTO && lacks && session->config.keep_record));
+	session->record_ours = path_possible(session) &&
+			       (session->mode == MODE_SHADOW || (session->log_ours && !lacks) ||
+				(session->mode == MODE_AUTO && lacks && kinds_shielded(session) &&
+				 session->config.keep_record));
 	if (session->record_ours && !hidden)
 		set->shown |= bit;
 }
@@ -58,7 +59,7 @@ static void decide_log(struct session *session)
 	/* Once offered it stays. */
 	if (!session->log_ours)
 		session->log_ours = session->virtio.known && session->protocol.known && !hidden &&
-				    path_possible(session) && path_suits(session) &&
+				    path_possible(session) && kinds_movable(session) &&
 				    (config->log == LOG_OURS ||
 				     (config->log == LOG_WHERE_LACKING && !logs(session)));
 	if (!session->log_ours)
@@ -227,13 +228,6 @@ static void announce(struct session *session)
 		  wire_device_name(session_device(session)), virtio.offered, protocol.offered,
 		  virtio.acked, protocol.acked, virtio.passed, protocol.passed, virtio.hidden,
 		  protocol.hidden, synthesised(session));
-	if (session->mode == MODE_SHADOW && !path_suits(session))
-		stage_log(
-		    session, LEVEL_WARN,
-		    "--data-path=shadow: rings of this device (%s) stay direct, they may hold "
-		    "buffers that never complete: if it is a disk or a file system, say "
-		    "--device=blk or --device=fs",
-		    wire_device_name(session_device(session)));
 	stage_event(session, "NEGOTIATED", "{\"features\":%llu,\"protocol_features\":%llu}",
 		    (unsigned long long)session->virtio.passed,
 		    (unsigned long long)session->protocol.passed);

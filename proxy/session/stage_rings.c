@@ -85,6 +85,15 @@ static enum stage_verdict get_base(struct session *session, struct crossing *cro
 			    wire_reply_state(crossing->message->header.id, index, base));
 }
 
+/*
+ * DPDK's virtio-user sends the position of reading alone. A ring that goes on
+ * without a record has nothing in flight, so that of writing is the same.
+ */
+static uint32_t front_base(const struct session *session, uint32_t base)
+{
+	return packed(session) && base >> 16 == 0 ? base << 16 | base : base;
+}
+
 static void set_address(struct queue_state *queue, const uint8_t *payload)
 {
 	queue->flags = bytes_load32(payload + 4);
@@ -119,7 +128,7 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 		queue->size = bytes_load32(payload + 4);
 		break;
 	case WIRE_SET_VRING_BASE:
-		queue->base = bytes_load32(payload + 4);
+		queue->base = front_base(session, bytes_load32(payload + 4));
 		break;
 	case WIRE_SET_VRING_ADDR:
 		queue->addressed = true;

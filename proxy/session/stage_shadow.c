@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "session/effects.h"
+#include "session/kinds.h"
 #include "session/link.h"
 #include "session/path.h"
 
@@ -209,17 +210,17 @@ static void release_all(struct session *session)
 }
 
 /*
- * QEMU disables the rings of disks and file systems before it stops them. A
+ * QEMU disables the rings of all but network devices before it stops them. A
  * disabled ring is not worked on: what the back-end has not taken yet would never
- * complete, and the drain never end. So the message waits until the ring is
- * stopped, or anything but the stopping of rings comes.
+ * complete, and the drain of a ring of requests never end. So the message waits
+ * until the ring is stopped, or anything but the stopping of rings comes.
  */
 static enum stage_verdict enable(struct session *session, struct crossing *crossing)
 {
 	struct queue_state *queue = stage_queue(session, crossing);
 
 	queue->disable_held = false;
-	if (!relayed(queue) || queue->enabled)
+	if (!relayed(queue) || queue->enabled || kinds_idle(session, ring_of(crossing)))
 		return STAGE_PASS;
 	queue->disable_held = true;
 	return stage_acknowledge(session, crossing);
@@ -290,6 +291,7 @@ static enum stage_verdict back_reply(struct session *session, struct crossing *c
 	switch (crossing->message->header.id) {
 	case WIRE_GET_VRING_BASE:
 		queue = stage_queue(session, crossing);
+		queue->back_base = bytes_load16(crossing->message->payload + 4);
 		if (queue->path.state == PATH_DIRECT)
 			sm_move(&queue->path, PATH_STOPPED);
 		break;

@@ -172,12 +172,56 @@ int data_stand(struct data *data, unsigned int queue, uint64_t used, uint16_t *i
 static void run_drain(struct data *data, unsigned int index, struct command *command)
 {
 	if (data->rings[command->queue].attached)
-		data_ring_drain(&data->rings[command->queue]);
+		data_ring_leave(&data->rings[command->queue], DATA_RING_DRAINS);
 }
 
 void data_drain(struct data *data, unsigned int queue)
 {
 	struct command command = {.run = run_drain, .queue = queue};
+
+	run_for_queue(data, &command);
+}
+
+static void run_hold(struct data *data, unsigned int index, struct command *command)
+{
+	if (data->rings[command->queue].attached)
+		data_ring_leave(&data->rings[command->queue], DATA_RING_HOLDS);
+}
+
+void data_hold(struct data *data, unsigned int queue)
+{
+	struct command command = {.run = run_hold, .queue = queue};
+
+	run_for_queue(data, &command);
+}
+
+struct recall {
+	uint32_t base;
+	uint64_t until_ns;
+};
+
+static void run_recall(struct data *data, unsigned int index, struct command *command)
+{
+	const struct recall *recall = command->argument;
+	struct data_ring *ring = &data->rings[command->queue];
+
+	if (!ring->attached)
+		return;
+	ring->back_base = recall->base;
+	ring->until_ns = recall->until_ns;
+	data_ring_leave(ring, DATA_RING_RECALLS);
+	data->list[index].watched++;
+}
+
+static uint64_t in_ms(unsigned int ms)
+{
+	return uv_hrtime() + ms * 1000000ull;
+}
+
+void data_recall(struct data *data, unsigned int queue, uint32_t base, unsigned int limit_ms)
+{
+	struct recall recall = {.base = base, .until_ns = in_ms(limit_ms)};
+	struct command command = {.run = run_recall, .queue = queue, .argument = &recall};
 
 	run_for_queue(data, &command);
 }
@@ -255,8 +299,21 @@ static void run_watch(struct data *data, unsigned int index, struct command *com
 void data_watch(struct data *data, unsigned int queue, uint64_t used, unsigned int num,
 		unsigned int limit_ms)
 {
-	struct watch watch = {
-	    .on = true, .used = used, .num = num, .until_ns = uv_hrtime() + limit_ms * 1000000ull};
+	struct watch watch = {.on = true, .used = used, .num = num, .until_ns = in_ms(limit_ms)};
+	struct command command = {.run = run_watch, .queue = queue, .argument = &watch};
+
+	run_for_queue(data, &command);
+}
+
+void data_await(struct data *data, unsigned int queue, uint64_t used, unsigned int num,
+		uint16_t base, unsigned int limit_ms)
+{
+	struct watch watch = {.on = true,
+			      .used = used,
+			      .num = num,
+			      .until_ns = in_ms(limit_ms),
+			      .stopped = true,
+			      .base = base};
 	struct command command = {.run = run_watch, .queue = queue, .argument = &watch};
 
 	run_for_queue(data, &command);

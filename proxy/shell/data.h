@@ -82,6 +82,15 @@ int data_attach(struct data *data, const struct data_attach *attach, struct diag
 void data_detach(struct data *data, unsigned int queue);
 void data_drain(struct data *data, unsigned int queue);
 
+/* Takes nothing more from the guest; quiet when the back-end is not seen at work. */
+void data_hold(struct data *data, unsigned int queue);
+
+/*
+ * A held ring whose back-end has stopped at `base`: what it has read completes, within
+ * `limit_ms` or the ring faults, the rest is handed back; drained then.
+ */
+void data_recall(struct data *data, unsigned int queue, uint32_t base, unsigned int limit_ms);
+
 /* Another kick, call (-1: none) or log for an attached ring. */
 void data_retarget(struct data *data, unsigned int queue, int guest_kick, int guest_call,
 		   const struct data_log *log);
@@ -107,6 +116,10 @@ int data_merge(struct data *data, const struct data_merge *merge, struct diag *d
  */
 void data_watch(struct data *data, unsigned int queue, uint64_t used, unsigned int num,
 		unsigned int limit_ms);
+
+/* As data_watch(), of a ring that the back-end has stopped: quiet at used index `base`. */
+void data_await(struct data *data, unsigned int queue, uint64_t used, unsigned int num,
+		uint16_t base, unsigned int limit_ms);
 
 struct data_lost {
 	uint32_t base;     /* where the guest's ring goes on */

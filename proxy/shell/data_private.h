@@ -33,6 +33,8 @@ struct watch {
 	uint64_t used; /* user address */
 	unsigned int num;
 	uint64_t until_ns; /* CLOCK_MONOTONIC */
+	bool stopped;      /* the back-end has stopped the ring at: */
+	uint16_t base;
 };
 
 /* What the control thread asks of a data thread; carried out between two rounds. */

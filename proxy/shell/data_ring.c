@@ -234,23 +234,51 @@ bool data_ring_sleep(struct data_ring *ring)
 	return !ring->left && relay_sleep(&ring->relay);
 }
 
-void data_ring_drain(struct data_ring *ring)
+void data_ring_leave(struct data_ring *ring, enum data_ring_way way)
 {
-	ring->draining = true;
+	ring->way = way;
 	relay_hold(&ring->relay, true);
 }
 
-bool data_ring_drained(struct data_ring *ring, uint32_t *base)
+static int leave(struct data_ring *ring, uint32_t *base)
 {
-	if (!ring->draining || relay_in_flight(&ring->relay) != 0)
-		return false;
-	ring->draining = false;
+	ring->way = DATA_RING_STAYS;
 	ring->left = true;
 	*base = relay_leave(&ring->relay);
 	mark_ring(ring);
+	publish_counts(ring);
 	/* Whoever goes on from here starts with wishes of its own. */
 	fds_raise(ring->guest_call);
-	return true;
+	return DATA_RING_LEFT;
+}
+
+static int recall(struct data_ring *ring, uint32_t *base, struct diag *diag)
+{
+	int result = relay_recall(&ring->relay, ring->back_base, diag);
+
+	if (result == RING_OK)
+		return leave(ring, base);
+	if (result == RING_EMPTY)
+		return DATA_RING_IDLE;
+	return result == RING_BAD_INDEX ? DATA_RING_BACK_FAULT : DATA_RING_GUEST_FAULT;
+}
+
+int data_ring_leaving(struct data_ring *ring, uint32_t *base, struct diag *diag)
+{
+	switch (ring->way) {
+	case DATA_RING_DRAINS:
+		return relay_in_flight(&ring->relay) ? DATA_RING_IDLE : leave(ring, base);
+	case DATA_RING_HOLDS:
+		if (relay_busy(&ring->relay))
+			return DATA_RING_IDLE;
+		ring->way = DATA_RING_STAYS;
+		return DATA_RING_QUIET;
+	case DATA_RING_RECALLS:
+		return recall(ring, base, diag);
+	case DATA_RING_STAYS:
+		break;
+	}
+	return DATA_RING_IDLE;
 }
 
 /* As after a crash of our own, but that nobody takes the rest up again. */
@@ -326,7 +354,9 @@ void data_ring_retarget(struct data_ring *ring, int guest_kick, int guest_call,
 
 void data_ring_mark_in_flight(struct data_ring *ring)
 {
-	relay_tell_in_flight(&ring->relay);
+	/* What was left is nobody's, or the guest's again. */
+	if (!ring->left)
+		relay_tell_in_flight(&ring->relay);
 }
 
 void data_ring_count(const struct data_ring *ring, struct data_counters *counters)

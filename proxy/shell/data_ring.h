@@ -8,11 +8,21 @@
 #include "logging/bitmap.h"
 #include "shell/data.h"
 
+/* On its way out: how it takes nothing more from the guest, and what is waited for. */
+enum data_ring_way {
+	DATA_RING_STAYS,
+	DATA_RING_DRAINS,  /* until nothing is in flight */
+	DATA_RING_HOLDS,   /* until the back-end is not seen at work */
+	DATA_RING_RECALLS, /* until all that the back-end has read is complete */
+};
+
 struct data_ring {
 	unsigned int queue;
 	bool attached;
-	bool draining;
-	bool left; /* drained: whoever goes on with the ring is not us */
+	enum data_ring_way way;
+	uint32_t back_base; /* RECALLS: where the back-end stopped */
+	uint64_t until_ns;  /* RECALLS: CLOCK_MONOTONIC */
+	bool left;          /* drained: whoever goes on with the ring is not us */
 	enum ring_format format;
 	unsigned int num;
 	struct relay relay;
@@ -33,6 +43,8 @@ enum data_ring_result {
 	DATA_RING_WORKED = 1,
 	DATA_RING_GUEST_FAULT = 2, /* the diag has the line */
 	DATA_RING_BACK_FAULT = 3,
+	DATA_RING_QUIET = 4,
+	DATA_RING_LEFT = 5,
 };
 
 /* Copies the descriptors, maps the areas. 0 or -errno, nothing held. */
@@ -49,13 +61,14 @@ int data_ring_work(struct data_ring *ring, struct diag *diag);
 bool data_ring_sleep(struct data_ring *ring);
 
 /* Takes nothing more from the guest. */
-void data_ring_drain(struct data_ring *ring);
+void data_ring_leave(struct data_ring *ring, enum data_ring_way way);
 
 /*
- * Whether the drain is complete; true once. The ring is then left to whoever goes
- * on with it, from `base`, and does nothing more; the guest's call was raised.
+ * Whether what is waited for has come: DATA_RING_IDLE, a fault, and once
+ * DATA_RING_QUIET (held) or DATA_RING_LEFT: the ring is left to whoever goes on with
+ * it, from `base`, and does nothing more; the guest's call was raised.
  */
-bool data_ring_drained(struct data_ring *ring, uint32_t *base);
+int data_ring_leaving(struct data_ring *ring, uint32_t *base, struct diag *diag);
 
 /*
  * The back-end is gone: takes what it had completed, and leaves the rest in flight

@@ -70,6 +70,8 @@ void data_thread_take_out(struct thread *thread, struct data_ring *ring)
 	for (unsigned int i = 0; i < thread->attached; i++)
 		if (thread->rings[i] == ring)
 			thread->rings[i] = thread->rings[--thread->attached];
+	if (ring->way == DATA_RING_RECALLS)
+		thread->watched--;
 	data_ring_detach(ring);
 }
 
@@ -82,19 +84,46 @@ void data_thread_fault(struct thread *thread, struct data_ring *ring, bool guest
 	tell(thread->data, &note);
 }
 
+/*
+ * A ring that recalls is looked at without a call: a back-end that has stopped it
+ * has given its call back. `worked` is what the round came to.
+ */
+static int leaving(struct thread *thread, struct data_ring *ring, int worked, struct diag *diag)
+{
+	struct note note = {.kind = NOTE_DRAINED, .queue = ring->queue, .quiet = true};
+	bool recalls = ring->way == DATA_RING_RECALLS;
+	int result = data_ring_leaving(ring, &note.base, diag);
+
+	if (result == DATA_RING_IDLE && recalls && now_ns() > ring->until_ns) {
+		diag_set(diag, 0,
+			 "back-end ring: it has not completed what it had read when it answered "
+			 "GET_VRING_BASE with %u: restart it",
+			 ring->back_base);
+		return DATA_RING_BACK_FAULT;
+	}
+	if (result == DATA_RING_LEFT && recalls)
+		thread->watched--;
+	if (result == DATA_RING_QUIET)
+		note.kind = NOTE_QUIET;
+	else if (result != DATA_RING_LEFT)
+		return result == DATA_RING_IDLE ? worked : result;
+	tell(thread->data, &note);
+	return worked;
+}
+
 static bool round_of(struct thread *thread, struct data_ring *ring)
 {
-	struct note note = {.kind = NOTE_DRAINED, .queue = ring->queue};
 	struct diag diag;
 	int result = data_ring_work(ring, &diag);
 
+	if (result != DATA_RING_GUEST_FAULT && result != DATA_RING_BACK_FAULT &&
+	    ring->way != DATA_RING_STAYS)
+		result = leaving(thread, ring, result, &diag);
 	if (result == DATA_RING_GUEST_FAULT || result == DATA_RING_BACK_FAULT) {
 		data_ring_mark_in_flight(ring);
 		data_thread_fault(thread, ring, result == DATA_RING_GUEST_FAULT, diag.text);
 		return false;
 	}
-	if (data_ring_drained(ring, &note.base))
-		tell(thread->data, &note);
 	return result == DATA_RING_WORKED;
 }
 
@@ -102,19 +131,19 @@ static bool round_of(struct thread *thread, struct data_ring *ring)
  * The back-end's avail_event is how far it has read the avail ring, the used
  * index how much of it is done. The one is stored before its reads, the other
  * after its writes: equal, twice in a row, they do not change any more, since the
- * back-end hears no kick.
+ * back-end hears no kick. One that has stopped the ring has said how far it read.
  */
 static bool is_quiet(const struct data *data, const struct watch *watch)
 {
 	size_t size = ring_device_bytes(RING_SPLIT, watch->num);
 	const struct ring_used *used = map_uva(data->map, watch->used, size);
-	const uint16_t *event;
+	uint16_t read = watch->base;
 
 	if (!used)
 		return true; /* not mapped: nothing can be in flight through it */
-	event = (const uint16_t *)&used->ring[watch->num];
-	return __atomic_load_n(event, __ATOMIC_ACQUIRE) ==
-	       __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE);
+	if (!watch->stopped)
+		read = __atomic_load_n((const uint16_t *)&used->ring[watch->num], __ATOMIC_ACQUIRE);
+	return read == __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE);
 }
 
 static void look_at_watches(struct thread *thread)

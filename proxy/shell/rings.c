@@ -288,6 +288,7 @@ static struct relay_config relay_of(const struct rings *rings, unsigned int inde
 	    .in_order = agreed(rings, WIRE_F_IN_ORDER),
 	    .notify_on_empty = agreed(rings, WIRE_F_NOTIFY_ON_EMPTY),
 	    .base = queue->base,
+	    .shadow_base = queue->back_base,
 	    .record = record_of(rings, index, queue->size),
 	    .record_num = rings->session->record_size,
 	};
@@ -331,7 +332,8 @@ static int attach(struct rings *rings, unsigned int index, bool resubmit, struct
 
 static int detach(struct rings *rings, unsigned int index)
 {
-	data_detach(rings->data, index);
+	if (rings->data)
+		data_detach(rings->data, index);
 	replace_fd(&rings->fds[index].ring_kick, -1);
 	replace_fd(&rings->fds[index].ring_call, -1);
 	return 0;
@@ -368,6 +370,17 @@ static int watch(struct rings *rings, unsigned int index, uint64_t limit_ms, str
 
 	if (!result)
 		data_watch(rings->data, index, queue->used, queue->size, (unsigned int)limit_ms);
+	return result;
+}
+
+static int await(struct rings *rings, const struct effect *effect, struct diag *diag)
+{
+	const struct queue_state *queue = &rings->session->queues[effect->queue];
+	int result = need_data(rings, diag);
+
+	if (!result)
+		data_await(rings->data, effect->queue, queue->used, queue->size,
+			   (uint16_t)effect->base, (unsigned int)effect->size);
 	return result;
 }
 
@@ -424,10 +437,18 @@ int rings_carry_out(struct rings *rings, const struct effect *effect, struct dia
 	case EFFECT_DRAIN:
 		data_drain(rings->data, effect->queue);
 		break;
+	case EFFECT_HOLD:
+		data_hold(rings->data, effect->queue);
+		break;
+	case EFFECT_RECALL:
+		data_recall(rings->data, effect->queue, effect->base, SESSION_RECALL_MS);
+		break;
 	case EFFECT_DETACH:
 		return detach(rings, effect->queue);
 	case EFFECT_WATCH:
 		return watch(rings, effect->queue, effect->size, diag);
+	case EFFECT_AWAIT:
+		return await(rings, effect, diag);
 	case EFFECT_NUDGE:
 		return nudge(rings, effect->queue);
 	default:

@@ -136,7 +136,7 @@ class VirtiofsdRust(RustBackend):
 
 
 class VsockRust(RustBackend):
-    """vhost-device-vsock, and the host's end of it: an echo at port 1234."""
+    """vhost-device-vsock, and the host's end of it: an echo at port 1234 (`echo`)."""
 
     def __init__(self, rig, port=1234, socket_path=None):
         self.socket = str(socket_path or rig.path("vsock.sock"))
@@ -173,6 +173,8 @@ class Echo:
     """A unix socket that sends back what it gets, on any number of streams."""
 
     def __init__(self, path):
+        self._going = threading.Event()
+        self._going.set()
         self._wake, self._woken = socket.socketpair()
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(path)
@@ -184,6 +186,7 @@ class Echo:
         streams = []
         while True:
             ready, _, _ = select.select([self._listener, self._woken, *streams], [], [])
+            self._going.wait()
             if self._woken in ready:
                 break
             for stream in ready:
@@ -204,7 +207,15 @@ class Echo:
             return False
         return bool(data)
 
+    def pause(self):
+        """Sends nothing back until resume(); what it has sent may still be under way."""
+        self._going.clear()
+
+    def resume(self):
+        self._going.set()
+
     def close(self):
+        self.resume()
         self._wake.send(b"x")
         self._thread.join(5)
         for each in (self._listener, self._wake, self._woken):
@@ -247,6 +258,12 @@ class Testpmd(Child):
         received = self.wait_line(r"RX-packets:\s*(\d+)", after=after)
         sent = self.wait_line(r"TX-packets:\s*(\d+)", after=after)
         return int(received.group(1)), int(sent.group(1))
+
+    def dropped(self):
+        """Packets it has received, and had no room to send on."""
+        after = self.log.mark()
+        self.send("show fwd stats all\n")
+        return int(self.wait_line(r"TX-dropped:\s*(\d+)", 10, after).group(1))
 
     def wait_received(self, packets, timeout=PATIENCE):
         return wait_until(

@@ -43,7 +43,6 @@ class Ferry(Child):
         if os.environ.get("RIG_DATA_PATH"):
             options.setdefault("data_path", os.environ["RIG_DATA_PATH"])
         self.options = dict(options)
-        self.device = options.get("device")
         self.mode = "direct" if options.get("synthesize") == "none" else options.get("data_path", "auto")
         argv = [program(), f"--control={self.control}"]
         for name, value in options.items():
@@ -134,11 +133,11 @@ class Ferry(Child):
         return True
 
     def path_of(self, device):
-        """Where the rings of a device must be. Only those of disks, and of file
-        systems that were said to be one, hold nothing but requests."""
-        if device not in ("blk", "fs") or (device == "fs" and self.device != "fs"):
-            return "direct"
-        return "shadow" if self.mode == "auto" else self.mode
+        """Where the rings of a device must be. No backend of the rig keeps an
+        inflight record; a network device needs none."""
+        if self.mode != "auto":
+            return self.mode
+        return "direct" if device == "net" else "shadow"
 
     def check_running(self, frontend_pid=None, queues=None, features=("VERSION_1",), packed=False,
                       size=None):

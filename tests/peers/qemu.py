@@ -58,13 +58,16 @@ class QemuGuest(Child):
     reconnect QEMU, as a client, connects again a second after a loss
     memory    as of -m: its size, and slots for more
     kernel    more of the guest kernel's command line
+    firmware  scsi: SeaBIOS, which uses the disk before the kernel does
     """
 
     def __init__(self, rig, version, kind, socket_path, work=None, queues=1,
-                 server=False, reconnect=False, memory="256M", kernel="", extra=(), shell=None):
+                 server=False, reconnect=False, memory="256M", kernel="", extra=(), shell=None,
+                 firmware=False):
         self.kind = kind
         self.version = version
         self.socket = str(socket_path)
+        self._firmware = firmware
         name = rig.part_name("guest")
         self.console = Console(rig.dir / f"{name}.tty", rig.dir / f"{name}.console.log")
         self._qmp_listener = socket.socket(socket.AF_UNIX)
@@ -129,7 +132,7 @@ class QemuGuest(Child):
                 "-device", f"virtio-net-pci,netdev=n0,romfile={multi}{vectors}",
             ]  # fmt: skip
         extra = []
-        if self.kind == "scsi":
+        if self.kind == "scsi" and not self._firmware:
             # SeaBIOS uses a disk before the kernel does, and the second start
             # of a ring breaks vhost-device-scsi 0.1.0: it goes on at its old
             # used index ("request:id 0 is not a head!"). qboot touches none.

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""--data-path=shadow in front of disks and file systems, the others left direct
-with a warning, and guests reset in it."""
+"""--data-path=shadow in front of every kind of backend, and guests reset in it."""
 
 from rig import (
     PeerTest,
     Qsd,
     QemuGuest,
+    ScsiRust,
     TestpmdVhost,
     VirtiofsdC,
     VirtiofsdRust,
@@ -39,8 +39,56 @@ class Shadow(PeerTest):
         guest = QemuGuest(self.rig, qemu, "vsock", ferry.socket)
         self.run_guest(guest, ferry, queues=2)
 
-    def test_vsock_is_left_direct_and_verifies_on_qemu10(self):
+    def test_relayed_vsock_verifies_on_qemu7(self):
+        self.run_vsock(7)
+
+    def test_relayed_vsock_verifies_on_qemu10(self):
         self.run_vsock(10)
+
+    def test_relayed_vsock_goes_on_after_pauses_on_qemu10(self):
+        """With nothing under way: vhost-device-vsock does not bear it otherwise."""
+        self.need_rust("vhost-device-vsock")
+        backend = VsockRust(self.rig)
+        ferry = self.shadowed(backend)
+        guest = QemuGuest(self.rig, 10, "vsock", ferry.socket)
+        guest.wait_ready()
+        for _ in range(3):
+            guest.wait_work(50)
+            after = guest.console.log.mark()
+            backend.echo.pause()
+            guest.wait_console("^STALL ", after=after)
+            guest.qmp.execute("stop")
+            guest.qmp.execute("cont")
+            backend.echo.resume()
+        self.run_guest(guest, ferry, queues=2)
+
+    def run_scsi(self, qemu):
+        """SeaBIOS uses the disk before the kernel does: two starts of each ring,
+        which without the daemon vhost-device-scsi 0.1.0 can not do."""
+        self.need_rust("vhost-device-scsi")
+        ferry = self.shadowed(ScsiRust(self.rig))
+        guest = QemuGuest(self.rig, qemu, "scsi", ferry.socket, firmware=True)
+        guest.wait_ready()
+        guest.wait_work(50)
+        guest.qmp.execute("stop")
+        guest.qmp.execute("cont")
+        self.run_guest(guest, ferry, queues=3)
+
+    def test_relayed_scsi_starts_again_and_verifies_on_qemu7(self):
+        self.run_scsi(7)
+
+    def test_relayed_scsi_starts_again_and_verifies_on_qemu10(self):
+        self.run_scsi(10)
+
+    def test_relayed_net_goes_on_after_pauses_on_qemu10(self):
+        ferry = self.shadowed(TestpmdVhost(self.rig))
+        guest = QemuGuest(self.rig, 10, "net", ferry.socket)
+        guest.wait_ready()
+        for _ in range(5):
+            guest.wait_work(50)
+            guest.qmp.execute("stop")
+            guest.qmp.execute("cont")
+        self.run_guest(guest, ferry, queues=2)
 
     def run_net(self, qemu):
         ferry = self.shadowed(TestpmdVhost(self.rig, queues=2))
@@ -48,7 +96,10 @@ class Shadow(PeerTest):
         counts = self.run_guest(guest, ferry, queues=4)
         self.assertLess(counts["lost"], 200)
 
-    def test_net_is_left_direct_and_verifies_on_qemu10(self):
+    def test_relayed_net_verifies_on_qemu7(self):
+        self.run_net(7)
+
+    def test_relayed_net_verifies_on_qemu10(self):
         self.run_net(10)
 
     def run_resets(self, qemu):

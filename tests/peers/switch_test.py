@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Rings of disks moved in and out of the data path under load, and those of file systems out."""
+"""Rings of disks and file systems moved in and out of the data path under load."""
 
 import random
 import time
@@ -11,6 +11,7 @@ from rig import (
     RigError,
     VirtiofsdC,
     VirtiofsdRust,
+    VsockRust,
     full,
     main,
     written_blocks,
@@ -75,10 +76,11 @@ class Switch(PeerTest):
     def test_moves_of_four_queues_verify_on_qemu10(self):
         self.run_blk(10, FAST, queues=4)
 
-    def run_fs(self, backend):
-        """Out, and not in again: the C virtiofsd asserts that a started ring is
-        given no second kick, and a Rust back-end goes on listening to the first
-        one, so neither can be made quiet in the middle of its work."""
+    def test_file_system_moves_out_and_is_refused_the_way_back(self):
+        """The C virtiofsd asserts that a started ring is given no second kick, so
+        it can not be made quiet in the middle of its work."""
+        self.need_ferry()
+        backend = VirtiofsdC(self.rig)
         ferry = self.rig.between(backend, device="fs")
         guest = QemuGuest(self.rig, 10, "fs", ferry.socket, work="fs,myfs,8,16,4")
         guest.wait_ready()
@@ -87,19 +89,32 @@ class Switch(PeerTest):
         ferry.switch("direct")
         guest.wait_work(50)
         ferry.check_running(guest.pid, 2)
-        with self.assertRaisesRegex(RigError, "data-path shadow: "):
+        with self.assertRaisesRegex(RigError, "data-path shadow: .*HOST_NOTIFIER"):
             ferry.switch("shadow")
         self.run_guest(guest, ferry, 2)
         self.assertGreater(written_blocks(backend.share / "gw.dat"), 0)
 
-    def test_file_system_moves_out_and_is_refused_the_way_back(self):
-        self.need_ferry()
-        self.run_fs(VirtiofsdC(self.rig))
-
-    def test_rust_file_system_moves_out_and_is_refused_the_way_back(self):
+    def test_moves_of_a_rust_file_system_verify_on_qemu10(self):
         self.need_ferry()
         self.need_rust("virtiofsd")
-        self.run_fs(VirtiofsdRust(self.rig))
+        backend = VirtiofsdRust(self.rig)
+        ferry = self.rig.between(backend, device="fs")
+        guest = QemuGuest(self.rig, 10, "fs", ferry.socket, work="fs,myfs,8,16,4")
+        self.run_guest_moved(guest, ferry, 2, seed=10)
+        self.assertGreater(written_blocks(backend.share / "gw.dat"), 0)
+
+    def test_rings_of_a_socket_are_refused_and_run_on(self):
+        """Its back-end is dead for good if anything comes for one ring while
+        another is stopped."""
+        self.need_ferry()
+        self.need_rust("vhost-device-vsock")
+        ferry = self.rig.between(VsockRust(self.rig))
+        guest = QemuGuest(self.rig, 10, "vsock", ferry.socket)
+        guest.wait_ready()
+        guest.wait_work(50)
+        with self.assertRaisesRegex(RigError, "data-path direct: .*others run"):
+            ferry.switch("direct")
+        self.run_guest(guest, ferry, 2)
 
 
 if __name__ == "__main__":

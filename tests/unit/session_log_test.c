@@ -286,7 +286,7 @@ static void comes_in(struct rig *rig)
 	rig_then_sent(rig, PORT_BACK_MAIN, WIRE_GET_VRING_BASE);
 	rig_idle(rig);
 	rig_back(rig, wire_reply_state(WIRE_GET_VRING_BASE, 0, 9));
-	shadow_attached(rig, 0, 0);
+	shadow_attached(rig, 0, 9);
 	shadow_state_sent(rig, WIRE_SET_VRING_ENABLE, 0, 1);
 	rig_then(rig, EFFECT_NUDGE, 0);
 }

@@ -47,7 +47,7 @@ static void test_a_ring_enabled_before_its_start_is_enabled_after_it(void **stat
 	struct rig *rig = shadow_disk();
 
 	shadow_enabled(rig, 0);
-	shadow_starts_again(rig, 0);
+	shadow_starts_again(rig, 0, 0);
 	rig_end(rig);
 }
 
@@ -216,20 +216,6 @@ static void test_an_unknown_message_is_refused_while_rings_are_relayed(void **st
 	rig_end(rig);
 }
 
-/* Their buffers wait at the back-end for something to come: a drain would not end. */
-static void test_shadow_leaves_rings_that_are_filled_in_advance_direct_with_a_warning(void **state)
-{
-	static const enum wire_device devices[] = {WIRE_DEVICE_UNKNOWN, WIRE_DEVICE_NET,
-						   WIRE_DEVICE_VSOCK, WIRE_DEVICE_SCSI};
-
-	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
-		struct rig *rig = shadow_ready(MODE_SHADOW, devices[i], DISK, PROTOCOL);
-
-		assert_non_null(strstr(rig_line(rig, LEVEL_WARN), "stay direct"));
-		assert_direct(rig);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -249,8 +235,6 @@ int main(void)
 	    cmocka_unit_test(test_auto_relays_a_disk_whose_back_end_keeps_no_record),
 	    cmocka_unit_test(test_auto_leaves_the_rest_direct),
 	    cmocka_unit_test(test_an_unknown_message_is_refused_while_rings_are_relayed),
-	    cmocka_unit_test(
-		test_shadow_leaves_rings_that_are_filled_in_advance_direct_with_a_warning),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

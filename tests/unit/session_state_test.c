@@ -166,14 +166,14 @@ static void test_a_rings_place_size_and_descriptors_are_known(void **state)
 	const struct queue_state *queue = &rig->session->queues[2];
 
 	rig_relays(rig, PORT_FRONT_MAIN, wire_request_state(WIRE_SET_VRING_NUM, 0, 2, 256));
-	rig_relays(rig, PORT_FRONT_MAIN, wire_request_state(WIRE_SET_VRING_BASE, 0, 2, 9));
+	rig_relays(rig, PORT_FRONT_MAIN, wire_request_state(WIRE_SET_VRING_BASE, 0, 2, 0x78009));
 	rig_relays(rig, PORT_FRONT_MAIN, wire_request_addr(0, 2, 1, 11, 22, 33, 44));
 	rig_relays(rig, PORT_FRONT_MAIN,
 		   rig_with_fd(rig, wire_request_u64(WIRE_SET_VRING_CALL, 0, 2), 0));
 	rig_relays(rig, PORT_FRONT_MAIN, wire_request_u64(WIRE_SET_VRING_ERR, 0, 2 | 0x100));
 	rig_relays(rig, PORT_FRONT_MAIN, wire_request_state(WIRE_SET_VRING_ENABLE, 0, 2, 1));
 	assert_int_equal(queue->size, 256);
-	assert_int_equal(queue->base, 9);
+	assert_int_equal(queue->base, 0x78009);
 	assert_int_equal(queue->flags, 1);
 	assert_int_equal(queue->desc, 11);
 	assert_int_equal(queue->used, 22);

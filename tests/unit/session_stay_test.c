@@ -42,7 +42,7 @@ static void comes_in(struct rig *rig, unsigned int ring)
 	rig_became_quiet(rig, ring);
 	shadow_state_sent(rig, WIRE_GET_VRING_BASE, ring, 0);
 	rig_back(rig, wire_reply_state(WIRE_GET_VRING_BASE, ring, 7));
-	shadow_attached(rig, ring, 0);
+	shadow_attached(rig, ring, 7);
 	shadow_state_sent(rig, WIRE_SET_VRING_ENABLE, ring, 1);
 	rig_then(rig, EFFECT_NUDGE, ring);
 	rig_idle(rig);
@@ -107,7 +107,7 @@ static void test_what_stayed_is_relayed_when_the_guest_starts_it_next(void **sta
 	shadow_base_answered(rig, 0, 9);
 	shadow_starts(rig, 0);
 	rig_then(rig, EFFECT_KEEP_KICK, 0);
-	shadow_attached(rig, 0, 0);
+	shadow_attached(rig, 0, 9);
 	rig_end(rig);
 }
 

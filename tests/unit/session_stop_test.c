@@ -51,6 +51,8 @@ static void test_the_answer_to_a_stop_waits_for_the_replies_before_it(void **sta
 	rig_end(rig);
 }
 
+#define STOPPED_AT 9u /* the back-end, in the ring it had */
+
 static void stops(struct rig *rig, unsigned int ring, uint32_t base)
 {
 	shadow_asks_base(rig, ring);
@@ -58,7 +60,7 @@ static void stops(struct rig *rig, unsigned int ring, uint32_t base)
 	rig_drained(rig, ring, base);
 	rig_then(rig, EFFECT_DETACH, ring);
 	shadow_state_sent(rig, WIRE_GET_VRING_BASE, ring, 0);
-	rig_back(rig, wire_reply_state(WIRE_GET_VRING_BASE, ring, 9));
+	rig_back(rig, wire_reply_state(WIRE_GET_VRING_BASE, ring, STOPPED_AT));
 	shadow_base_answered(rig, ring, base);
 	rig_idle(rig);
 }
@@ -72,7 +74,7 @@ static void test_a_ring_is_stopped_and_started_again_and_the_other_runs_on(void 
 	for (uint32_t base = 10; base < 13; base++) {
 		stops(rig, 0, base);
 		assert_int_equal(rig->session->queues[1].path.state, PATH_SHADOW);
-		shadow_starts_again(rig, 0);
+		shadow_starts_again(rig, 0, STOPPED_AT);
 	}
 	rig_end(rig);
 }
@@ -125,7 +127,7 @@ static void test_a_disk_is_disabled_when_its_ring_is_drained(void **state)
 	rig_idle(rig);
 	shadow_starts(rig, 0);
 	rig_then(rig, EFFECT_KEEP_KICK, 0);
-	shadow_attached(rig, 0, 0);
+	shadow_attached(rig, 0, 7);
 	rig_idle(rig);
 	shadow_enabled(rig, 0);
 	rig_end(rig);
@@ -213,6 +215,7 @@ static void test_what_the_back_end_says_of_a_ring_after_its_reset_is_not_listene
 	rig_then(rig, EFFECT_DETACH, 0);
 	shadow_state_sent(rig, WIRE_GET_VRING_BASE, 0, 0);
 	rig_front(rig, wire_request(WIRE_RESET_DEVICE, 0));
+	rig_then(rig, EFFECT_DETACH, 0);
 	rig_then_sent(rig, PORT_BACK_MAIN, WIRE_RESET_DEVICE);
 	shadow_base_answered(rig, 0, 77);
 	rig_back(rig, wire_reply_state(WIRE_GET_VRING_BASE, 0, 9));

@@ -196,11 +196,11 @@ static inline void shadow_runs(struct rig *rig, unsigned int ring)
 }
 
 /* A relayed ring that was enabled before starts. */
-static inline void shadow_starts_again(struct rig *rig, unsigned int ring)
+static inline void shadow_starts_again(struct rig *rig, unsigned int ring, uint32_t fresh)
 {
 	shadow_starts(rig, ring);
 	rig_then(rig, EFFECT_KEEP_KICK, ring);
-	shadow_attached(rig, ring, 0);
+	shadow_attached(rig, ring, fresh);
 	shadow_state_sent(rig, WIRE_SET_VRING_ENABLE, ring, 1);
 	rig_idle(rig);
 }
