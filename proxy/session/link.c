@@ -260,10 +260,32 @@ void link_request(struct session *session, struct crossing *crossing)
 		stage_acknowledge(session, crossing);
 }
 
+static bool any_started(const struct session *session)
+{
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+		if (session->queues[i].started)
+			return true;
+	return false;
+}
+
+/* What a lost back-end takes with it can not be helped; nobody is to ask for it. */
+static int swappable(const struct session *session, struct diag *diag)
+{
+	if (session->kept.private_one)
+		return diag_set(diag, SESSION_REFUSED,
+				"the old one has a crypto session or a display socket that no "
+				"other back-end can be given");
+	if (session_device(session) == WIRE_DEVICE_FS && any_started(session))
+		return diag_set(diag, SESSION_REFUSED,
+				"mounts and open files of a file system are known to the old one "
+				"alone: the guest has to unload its driver first");
+	return path_may_leave(session, diag);
+}
+
 int session_swap(struct session *session, struct diag *diag)
 {
 	struct link *link = &session->link;
-	int result = path_may_leave(session, diag);
+	int result = swappable(session, diag);
 
 	if (result)
 		return result;

@@ -82,6 +82,10 @@ class TestDisk(Child):
         self.wait_listening(self.socket)
 
 
+# It listens by then, and no longer once somebody has come.
+SERVES_ONE = "Waiting for vhost-user socket connection"
+
+
 class VirtiofsdC(Child):
     """The virtiofsd of QEMU 7.2. Serves one connection, then ends."""
 
@@ -92,7 +96,7 @@ class VirtiofsdC(Child):
             "/usr/lib/qemu/virtiofsd", f"--socket-path={self.socket}",
             "-o", f"source={self.share}", "-o", "cache=auto",
         ])  # fmt: skip
-        self.wait_listening(self.socket)
+        self.wait_line(SERVES_ONE)
 
     def again(self):
         """SIGKILL, and the next one in its place."""
@@ -127,7 +131,7 @@ class VirtiofsdRust(RustBackend):
         super().__init__(rig, "virtiofsd", [
             "--socket-path", self.socket, "--shared-dir", self.share,
         ])  # fmt: skip
-        self.wait_listening(self.socket)
+        self.wait_line(SERVES_ONE)
 
     def again(self):
         """SIGKILL, and the next one in its place."""
