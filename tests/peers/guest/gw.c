@@ -6,7 +6,7 @@
 //   READY kind                      the work has begun
 //   TICK t=S requests=N verified=M bytes=B lost=L bad=E rate=R longest_us=U
 //   STALL ms=N                      nothing completed for that long
-//   BADBLOCK/BADPAGE/BADFRAME/IOERROR ...
+//   BADBLOCK/BADPAGE/BADKEPT/BADFRAME/IOERROR ...
 //   VERIFY-OK requests=N verified=M bytes=B lost=L longest_us=U
 //   VERIFY-FAIL reason
 // Keys read from the console:

@@ -5,6 +5,8 @@
 // Each thread owns a region of the blocks and has one request in flight, so
 // the number of threads is the queue depth. Beside it a memory region is
 // checked and re-dirtied: a device that writes where it should not shows there.
+// What was read back is kept a while and looked at again: a page that the device
+// wrote and a migration left behind shows there.
 #define _GNU_SOURCE // O_DIRECT
 #include "gw.h"
 
@@ -20,6 +22,14 @@
 enum {
 	READ_BACK_EACH = 4, // one of so many writes is read back at once
 	MEMORY_PAGES_A_SECOND = 1600,
+	KEPT_A_THREAD = 64, // pages
+};
+
+// A page that the device wrote last.
+struct kept {
+	void *block;
+	uint64_t which;
+	uint32_t sequence; // 0: it did not yet
 };
 
 static struct {
@@ -28,6 +38,8 @@ static struct {
 	uint32_t *sequences; // by block; 0: never written
 	unsigned long threads;
 	unsigned long sleep_us;
+
+	struct kept *kept; // KEPT_A_THREAD for each thread
 
 	char *memory;
 	uint32_t *page_sequences;
@@ -70,10 +82,8 @@ static bool transfer(bool is_write, void *block, uint64_t which)
 	return false;
 }
 
-static void read_back(void *block, uint64_t which)
+static void read_into(void *block, uint64_t which)
 {
-	// Poison, so that a read that moves nothing cannot pass.
-	memset(block, 0xa5, GW_BLOCK);
 	if (!transfer(false, block, which))
 		return;
 	if (gw_check(block, GW_BLOCK, which, disk.sequences[which]))
@@ -84,10 +94,42 @@ static void read_back(void *block, uint64_t which)
 			 (unsigned long)*(uint64_t *)block, (unsigned long)gw_sequence(block));
 }
 
+static void read_back(void *block, uint64_t which)
+{
+	// Poison, so that a read that moves nothing cannot pass.
+	memset(block, 0xa5, GW_BLOCK);
+	read_into(block, which);
+}
+
+static void check_kept(const struct kept *kept)
+{
+	if (kept->sequence && !gw_check(kept->block, GW_BLOCK, kept->which, kept->sequence))
+		gw_wrong("BADKEPT block=%lu sequence=%u found block=%lu sequence=%lu",
+			 (unsigned long)kept->which, kept->sequence,
+			 (unsigned long)*(uint64_t *)kept->block,
+			 (unsigned long)gw_sequence(kept->block));
+}
+
+// Reads a block back into a page that is looked at again much later. The processor
+// writes nothing there, so that a migration hears of the page from the device alone.
+static void keep(struct kept *kept, uint64_t which)
+{
+	check_kept(kept);
+	if (!kept->block)
+		kept->block = aligned_block();
+	if (!kept->block)
+		return;
+	kept->sequence = 0;
+	read_into(kept->block, which);
+	kept->which = which;
+	kept->sequence = disk.sequences[which];
+}
+
 static void *write_main(void *argument)
 {
 	uint64_t thread = (uintptr_t)argument, random = thread + 1;
 	uint64_t share = disk.blocks / disk.threads, first = thread * share;
+	struct kept *kept = disk.kept + thread * KEPT_A_THREAD;
 	void *block = aligned_block();
 	uint64_t which;
 
@@ -100,7 +142,7 @@ static void *write_main(void *argument)
 		atomic_fetch_add(&gw_done, 1);
 		atomic_fetch_add(&gw_bytes, GW_BLOCK);
 		if (random_below(&random, READ_BACK_EACH) == 0)
-			read_back(block, which);
+			keep(&kept[random_below(&random, KEPT_A_THREAD)], which);
 		if (disk.sleep_us > 0)
 			usleep((useconds_t)disk.sleep_us);
 	}
@@ -167,7 +209,8 @@ static bool start_writing(int argc, char **argv)
 		return false;
 	}
 	disk.sequences = calloc(disk.blocks, sizeof(*disk.sequences));
-	if (!disk.sequences || !start_memory(strtoul(argv[1], NULL, 10)))
+	disk.kept = calloc(disk.threads * KEPT_A_THREAD, sizeof(*disk.kept));
+	if (!disk.sequences || !disk.kept || !start_memory(strtoul(argv[1], NULL, 10)))
 		return false;
 	for (uintptr_t i = 0; i < disk.threads; i++)
 		if (!gw_thread(write_main, (void *)i))
@@ -203,6 +246,8 @@ static bool blk_verify(void)
 			read_back(block, which);
 	for (uint64_t page = 0; page < disk.pages; page++)
 		check_page(page);
+	for (unsigned long i = 0; i < disk.threads * KEPT_A_THREAD; i++)
+		check_kept(&disk.kept[i]);
 	free(block);
 	return true;
 }
