@@ -355,8 +355,11 @@ void data_ring_retarget(struct data_ring *ring, int guest_kick, int guest_call,
 void data_ring_mark_in_flight(struct data_ring *ring)
 {
 	/* What was left is nobody's, or the guest's again. */
-	if (!ring->left)
-		relay_tell_in_flight(&ring->relay);
+	if (ring->left)
+		return;
+	relay_tell_in_flight(&ring->relay);
+	/* With the last wish for notifications, which no completion came after. */
+	mark_ring(ring);
 }
 
 void data_ring_count(const struct data_ring *ring, struct data_counters *counters)
