@@ -379,16 +379,46 @@ bool relay_busy(const struct relay *relay)
 	return driver_busy(&relay->driver);
 }
 
+/*
+ * Whether the chains of an earlier life that are in flight still stand in the guest's
+ * packed ring, first there as they are the oldest. One that died within a batch of
+ * completions has written over descriptors, and ids and flags do not show it.
+ */
+static bool left_over_intact(const struct relay *relay)
+{
+	const struct packed_device *device = &relay->device.packed;
+	const struct inflight *record = &relay->inflight;
+	struct ring_position at = device->used;
+	struct ring_packed_desc kept, found;
+
+	for (unsigned int i = record->count - relay->left_over; i < record->count; i++) {
+		uint16_t entry = record->order[i].entry;
+
+		for (unsigned int n = 0; n < record->order[i].slots; n++) {
+			inflight_desc(record, &entry, &kept);
+			ring_copy(&found, &device->desc[at.slot], sizeof(found));
+			found.flags &= RING_DESC_NEXT | RING_DESC_WRITE | RING_DESC_INDIRECT;
+			/* The id counts in the last of a chain. */
+			if (found.flags & RING_DESC_NEXT)
+				found.id = kept.id;
+			if (memcmp(&kept, &found, sizeof(kept)) != 0)
+				return false;
+			ring_position_move(&at, 1, device->num);
+		}
+	}
+	return true;
+}
+
 int relay_recall(struct relay *relay, uint32_t base, struct diag *diag)
 {
 	int result = blame("back-end ring", driver_recall(&relay->driver, base, diag), diag);
 
 	if (result)
 		return result;
-	if (relay->left_over && relay->device.format == RING_PACKED)
+	if (relay->device.format == RING_PACKED && !left_over_intact(relay))
 		return diag_set(diag, RING_BAD_RECORD,
-				"inflight record: %u chains of an earlier process are in flight, "
-				"and their descriptors are in the record alone",
+				"inflight record: %u chains of an earlier life are in flight, and "
+				"their descriptors are in the record alone",
 				relay->left_over);
 	/* With those that were to be submitted again and had no room yet. */
 	relay->again = relay->inflight.count;

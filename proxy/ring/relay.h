@@ -189,8 +189,9 @@ bool relay_busy(const struct relay *relay);
  * also be the back-end's doing, which used chains that it says it has not read. Or
  * an earlier process died with chains completed out of order, and older ones it
  * left are among the untaken: only the record knows them, and a relay that starts
- * anew from it is all that can be done. Of a packed ring, where a dead process may
- * have written over descriptors, that holds for any it left (RING_BAD_RECORD).
+ * anew from it is all that can be done. In a packed ring a dead process may also have
+ * written over descriptors: those it left must be as the record has them, else
+ * RING_BAD_RECORD.
  *
  * No store is made: dead before relay_leave() has emptied the record, all of them
  * are in flight and taken up by the next process; dead after, the used index, which
