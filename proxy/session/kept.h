@@ -11,6 +11,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define KEPT_RECORD_BYTES 24u /* payload of SET_INFLIGHT_FD, padded as QEMU's */
+
 struct kept {
 	bool owner;       /* SET_OWNER, not taken back by RESET_OWNER */
 	bool channel;     /* SET_BACKEND_REQ_FD, its socket is PORT_FRONT_BACKEND */
@@ -19,6 +21,13 @@ struct kept {
 	bool mtu_given;   /* NET_SET_MTU */
 	bool private_one; /* a crypto session, a display: nobody else can give it back */
 	uint64_t mtu;
+
+	/*
+	 * The inflight record that the back-end keeps itself: as GET_INFLIGHT_FD was
+	 * answered or SET_INFLIGHT_FD said, whoever asked.
+	 */
+	bool record;
+	uint8_t record_said[KEPT_RECORD_BYTES];
 
 	/* The config space as the front-end last read it, and what it wrote since. */
 	uint32_t config_offset, config_size; /* 0 bytes: it was not read */

@@ -117,6 +117,7 @@ int session_back_lost(struct session *session, uint64_t now_ns, uint64_t complet
 		      struct diag *diag)
 {
 	struct link *link = &session->link;
+	struct wire_message *kick;
 	int result;
 
 	session->now_ns = now_ns;
@@ -133,6 +134,10 @@ int session_back_lost(struct session *session, uint64_t now_ns, uint64_t complet
 	sm_move(&link->sm, LINK_AWAY);
 	settle_requests(session);
 	path_lost(session);
+	kick = session->record_waits;
+	session->record_waits = NULL;
+	if (kick)
+		stage_again(session, kick);
 	stage_send_due(session, WIRE_MAIN);
 	return 0;
 }
@@ -169,6 +174,9 @@ void session_ring_lost(struct session *session, unsigned int index, uint32_t bas
 
 void session_ring_stood(struct session *session, unsigned int index, uint32_t base)
 {
+	/* Of a direct ring nobody counts completions: that it went on says as much. */
+	if (session->queues[index].base != base)
+		session->link.deaths = 0;
 	session->queues[index].base = base;
 	if (!away_stopped(session, index))
 		return;

@@ -33,14 +33,17 @@ static void effect_on(struct session *session, enum effect_kind kind, unsigned i
 }
 
 /*
- * A network device may lose or repeat packets, so its ring goes on where the last
- * was used; of a packed one nobody but the back-end knows where that is.
+ * A back-end that keeps an inflight record finds there what is to be done again,
+ * beyond where the ring is used. A network device may lose or repeat packets, so its
+ * ring goes on where the last was used. Of a packed one nobody but the back-end knows
+ * where that is.
  */
 static int direct_survivable(const struct session *session, unsigned int index, struct diag *diag)
 {
+	bool recorded = session->kept.record;
 	uint64_t address;
 
-	if (session_device(session) != WIRE_DEVICE_NET)
+	if (session_device(session) != WIRE_DEVICE_NET && !recorded)
 		return diag_set(diag, 1,
 				"what it had in flight of ring %u, which is direct, is known to "
 				"nobody: have it relayed (--data-path, --device)",

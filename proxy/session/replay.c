@@ -148,8 +148,15 @@ static void say_status(struct session *session)
 
 typedef void (*say)(struct session *session);
 
+static void say_record(struct session *session)
+{
+	if (session->kept.record)
+		stage_ask(session, stage_inflight_request(session));
+}
+
 static const say before_rings[] = {
-    say_channel, say_features, say_memory, say_log, say_log_call, say_mtu, say_config, say_iotlb,
+    say_channel, say_features, say_memory, say_log,    say_log_call,
+    say_mtu,     say_config,   say_iotlb,  say_record,
 };
 
 static const say after_rings[] = {say_status};

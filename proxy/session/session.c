@@ -86,6 +86,8 @@ void session_end(struct session *session)
 	effects_drop(session, session->postcopy_table);
 	session->postcopy_table = NULL;
 	link_end(session);
+	effects_drop(session, session->record_waits);
+	session->record_waits = NULL;
 	forget_exchange(session, WIRE_MAIN);
 	forget_exchange(session, WIRE_BACKEND);
 }
@@ -107,7 +109,8 @@ enum wire_device session_device(const struct session *session)
 
 bool session_wants(const struct session *session, enum session_port port)
 {
-	if (port == PORT_FRONT_MAIN && (session->holding || link_holds(session)))
+	if (port == PORT_FRONT_MAIN &&
+	    (session->holding || session->record_waits || link_holds(session)))
 		return false;
 	return !ports[port].requests || !exchange_full(&session->exchange[ports[port].channel]);
 }
@@ -245,6 +248,15 @@ static void receive_request(struct session *session, struct crossing *crossing)
 	pass_request(session, crossing, &entry);
 }
 
+void stage_again(struct session *session, struct wire_message *request)
+{
+	struct crossing crossing = {.from = PORT_FRONT_MAIN,
+				    .row = wire_row(WIRE_MAIN, request->header.id),
+				    .message = request};
+
+	receive_request(session, &crossing);
+}
+
 /*
  * What any front-end can read: QEMU refuses a reply that still has NEED_REPLY,
  * and takes an acknowledgement without payload for whatever was on its stack.
@@ -269,6 +281,7 @@ static void receive_ours(struct session *session, struct crossing *crossing)
 
 	path_reply(session, crossing);
 	link_reply(session, crossing);
+	stage_inflight_reply(session, crossing);
 	if (reply->header.size == 8 && crossing->row->reply == WIRE_REPLY_ACK &&
 	    bytes_load64(reply->payload) != 0)
 		stage_log(session, LEVEL_WARN,

@@ -64,7 +64,8 @@ enum session_fd {
 	SESSION_FD_REGION = -10, /* the file of the region whose address is in `inode` */
 	SESSION_FD_LOG = -11,    /* of SET_LOG_BASE */
 	SESSION_FD_LOG_CALL = -12,
-	SESSION_FD_CHANNEL = -13, /* a new socket whose other end is PORT_BACK_BACKEND */
+	SESSION_FD_BACK_RECORD = -14, /* the inflight record of the back-end, as it gave it */
+	SESSION_FD_CHANNEL = -13,     /* a new socket whose other end is PORT_BACK_BACKEND */
 };
 
 enum effect_kind {
@@ -85,6 +86,7 @@ enum effect_kind {
 	EFFECT_KEEP_CALL,
 	EFFECT_KEEP_ERR,
 	EFFECT_KEEP_LOG_CALL,
+	EFFECT_KEEP_RECORD,
 	EFFECT_MAP,        /* map the regions of SET_MEM_TABLE or ADD_MEM_REG */
 	EFFECT_UNMAP,      /* unmap that of REM_MEM_REG */
 	EFFECT_MAP_LOG,    /* map the log of SET_LOG_BASE */
@@ -251,9 +253,10 @@ struct session {
 	bool order_waits;       /* SET_FEATURES is answered when the rings have moved */
 	enum session_mode mode; /* as configured, or as asked for since */
 	struct arena arena;
-	bool arena_given;                    /* the back-end has it in its memory */
-	bool arena_refused;                  /* no room for it: rings stay direct */
-	bool record_ours;                    /* INFLIGHT_SHMFD is served here */
+	bool arena_given;                  /* the back-end has it in its memory */
+	bool arena_refused;                /* no room for it: rings stay direct */
+	bool record_ours;                  /* INFLIGHT_SHMFD is served here */
+	struct wire_message *record_waits; /* SET_VRING_KICK, until the back-end gave its record */
 	uint16_t record_queues, record_size; /* rings and descriptors a ring in the record */
 	unsigned int holding;                /* rings on the move: the front-end waits meanwhile */
 	unsigned int stayed;                 /* rings the last move had to leave where they were */

@@ -63,6 +63,14 @@ enum stage_verdict stage_answer(struct session *session, struct crossing *crossi
 /* Keeps the place of the answer, which exchange_fill() gives; disposes of the request. */
 void stage_answer_later(struct session *session, struct crossing *crossing);
 
+/* Takes a request of the front-end's through the stages once more, from the first. */
+void stage_again(struct session *session, struct wire_message *request);
+
+/* The back-end's reply to a request of the session's own. */
+void stage_inflight_reply(struct session *session, const struct crossing *crossing);
+/* SET_INFLIGHT_FD with the record that the back-end keeps; NULL: no memory. */
+struct wire_message *stage_inflight_request(const struct session *session);
+
 /* The back-end's answer to a question about what it has; what of it the front-end is shown. */
 uint64_t stage_features_learn(struct session *session, uint32_t id, uint64_t value);
 

@@ -103,6 +103,10 @@ static void acknowledge(struct session *session, struct feature_set *set, enum w
 	set->passed = set->known ? agreed & set->offered : agreed;
 	if (space == WIRE_SPACE_PROTOCOL && session->record_ours)
 		set->passed &= ~WIRE_BIT(WIRE_PF_INFLIGHT_SHMFD);
+	else if (space == WIRE_SPACE_PROTOCOL && path_possible(session) &&
+		 session_device(session) != WIRE_DEVICE_NET)
+		/* Its own record, which outlives it here whether or not the front-end asks. */
+		set->passed |= set->offered & WIRE_BIT(WIRE_PF_INFLIGHT_SHMFD);
 	if (space == WIRE_SPACE_VIRTIO && session->log_ours)
 		set->passed &= ~WIRE_BIT(WIRE_F_VHOST_F_LOG_ALL);
 	bytes_store64(request->payload, set->passed);

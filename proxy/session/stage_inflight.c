@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The inflight record, where the back-end keeps none: the same record, in the
- * specified layout, is the daemon's and served to the front-end, which gives it
- * back after a restart of the daemon (specification "Inflight I/O tracking").
+ * The inflight record (specification "Inflight I/O tracking").
+ *
+ * Where the back-end keeps none, the same record, in the specified layout, is the
+ * daemon's and served to the front-end, which gives it back after a restart of the
+ * daemon. Where the back-end keeps its own, the daemon keeps the file, to give it to
+ * the next back-end; if the front-end never asks for one, the daemon does before the
+ * first ring starts.
  */
 #include "session/stage.h"
 
 #include "base/bytes.h"
 #include "ring/inflight.h"
 #include "session/effects.h"
+#include "session/link.h"
 
 #include <string.h>
 
@@ -108,10 +113,110 @@ static enum stage_verdict take(struct session *session, struct crossing *crossin
 	return stage_acknowledge(session, crossing);
 }
 
+static void keep(struct session *session, struct wire_message *message)
+{
+	struct kept *kept = &session->kept;
+	uint32_t size = message->header.size;
+
+	kept->record = message->fds.count == 1 && size >= SIZE_AT + 2;
+	if (!kept->record)
+		return;
+	memset(kept->record_said, 0, sizeof(kept->record_said));
+	memcpy(kept->record_said, message->payload,
+	       size < KEPT_RECORD_BYTES ? size : KEPT_RECORD_BYTES);
+	effects_add(session, &(struct effect){.kind = EFFECT_KEEP_RECORD, .message = message});
+}
+
+static bool acked(const struct session *session)
+{
+	return (session->protocol.agreed & WIRE_BIT(WIRE_PF_INFLIGHT_SHMFD)) != 0;
+}
+
+/* A record for the rings there are so far, of which the largest decides. */
+static struct wire_message *request_for_all(const struct session *session)
+{
+	struct wire_message *message =
+	    wire_message_new(WIRE_GET_INFLIGHT_FD, WIRE_VERSION, KEPT_RECORD_BYTES);
+	unsigned int queues = session->agreement.rings, size = 0;
+
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
+		if (session->queues[i].seen && i >= queues)
+			queues = i + 1;
+		if (session->queues[i].size > size)
+			size = session->queues[i].size;
+	}
+	if (message) {
+		bytes_store16(message->payload + QUEUES_AT, (uint16_t)queues);
+		bytes_store16(message->payload + SIZE_AT, (uint16_t)size);
+	}
+	return message;
+}
+
+/* A ring starts that the back-end has no record for, and the front-end does not know of any. */
+static bool wants_record(const struct session *session)
+{
+	return (session->protocol.passed & WIRE_BIT(WIRE_PF_INFLIGHT_SHMFD)) && !acked(session) &&
+	       !session->kept.record && !link_away(session);
+}
+
+static enum stage_verdict hold_kick(struct session *session, struct crossing *crossing)
+{
+	session->record_waits = crossing->message;
+	stage_ask(session, request_for_all(session));
+	return STAGE_TAKEN;
+}
+
+struct wire_message *stage_inflight_request(const struct session *session)
+{
+	const struct fd_entry record = {.fd = SESSION_FD_BACK_RECORD};
+	struct wire_message *message =
+	    wire_message_new(WIRE_SET_INFLIGHT_FD, WIRE_VERSION, KEPT_RECORD_BYTES);
+
+	if (!message)
+		return NULL;
+	memcpy(message->payload, session->kept.record_said, KEPT_RECORD_BYTES);
+	fdset_push(&message->fds, &record);
+	return message;
+}
+
+void stage_inflight_reply(struct session *session, const struct crossing *crossing)
+{
+	struct wire_message *kick = session->record_waits;
+
+	if (crossing->message->header.id != WIRE_GET_INFLIGHT_FD || !kick)
+		return;
+	session->record_waits = NULL;
+	keep(session, crossing->message);
+	if (session->kept.record)
+		stage_ask(session, stage_inflight_request(session));
+	else
+		stage_log(session, LEVEL_WARN,
+			  "the back-end offers INFLIGHT_SHMFD and gave no record: what is in "
+			  "flight when it dies is lost");
+	stage_again(session, kick);
+}
+
+static enum stage_verdict front_request_theirs(struct session *session, struct crossing *crossing)
+{
+	switch (crossing->message->header.id) {
+	case WIRE_SET_VRING_KICK:
+		return wants_record(session) ? hold_kick(session, crossing) : STAGE_PASS;
+	case WIRE_SET_INFLIGHT_FD:
+		keep(session, crossing->message);
+		break;
+	case WIRE_RESET_OWNER:
+	case WIRE_RESET_DEVICE:
+		/* The guest forgets its requests, and so must the next back-end. */
+		session->kept.record = false;
+		break;
+	}
+	return STAGE_PASS;
+}
+
 static enum stage_verdict front_request(struct session *session, struct crossing *crossing)
 {
 	if (!session->record_ours)
-		return STAGE_PASS;
+		return front_request_theirs(session, crossing);
 	switch (crossing->message->header.id) {
 	case WIRE_GET_INFLIGHT_FD:
 		return give(session, crossing);
@@ -121,7 +226,18 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 	return STAGE_PASS;
 }
 
+static enum stage_verdict back_reply(struct session *session, struct crossing *crossing)
+{
+	switch (crossing->message->header.id) {
+	case WIRE_GET_INFLIGHT_FD:
+		keep(session, crossing->message);
+		break;
+	}
+	return STAGE_PASS;
+}
+
 const struct stage stage_inflight = {
     .name = "inflight",
     .front_request = front_request,
+    .back_reply = back_reply,
 };

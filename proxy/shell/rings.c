@@ -27,6 +27,7 @@ struct rings {
 	struct data *data; /* NULL: no ring was relayed yet */
 	int silent;        /* -1: not needed yet */
 	int log_call;      /* of SET_LOG_FD; -1: none */
+	int back_record;   /* the back-end's inflight record; -1: none */
 	struct ring_fds fds[WIRE_QUEUES_MAX];
 };
 
@@ -53,6 +54,7 @@ struct rings *rings_new(uv_loop_t *loop, struct session *session, const struct r
 	    .guest = guest_new(),
 	    .silent = -1,
 	    .log_call = -1,
+	    .back_record = -1,
 	};
 	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
 		rings->fds[i] = (struct ring_fds){-1, -1, -1, -1, -1};
@@ -74,6 +76,7 @@ struct rings *rings_free(struct rings *rings)
 	}
 	replace_fd(&rings->silent, -1);
 	replace_fd(&rings->log_call, -1);
+	replace_fd(&rings->back_record, -1);
 	free(rings);
 	return NULL;
 }
@@ -414,6 +417,9 @@ int rings_carry_out(struct rings *rings, const struct effect *effect, struct dia
 	case EFFECT_KEEP_LOG_CALL:
 		keep(&rings->log_call, effect->message);
 		return log_again(rings, diag);
+	case EFFECT_KEEP_RECORD:
+		keep(&rings->back_record, effect->message);
+		break;
 	case EFFECT_LOSE:
 		return lose(rings, effect, diag);
 	case EFFECT_STAND:
@@ -487,6 +493,8 @@ static int real_fd(struct rings *rings, const struct fd_entry *entry)
 		return guest_region_fd(rings->guest, entry->inode);
 	case SESSION_FD_LOG:
 		return guest_log_fd(rings->guest);
+	case SESSION_FD_BACK_RECORD:
+		return rings->back_record;
 	case SESSION_FD_LOG_CALL:
 		return rings->log_call;
 	}

@@ -63,26 +63,47 @@ static void killed_under_load(struct disk_rig *disk, const char *options)
 
 	snprintf(load, sizeof(load), "%s --seconds=%u", options, LOSSES / 20 + 2);
 	guest = disk_guest_start(disk, &out, load);
-	disk_wait_in_flight(disk);
+	daemon_wait_log(&disk->rig.daemon, 0, "negotiated", NULL);
 	for (unsigned int i = 1; i <= LOSSES && !disk_guest_ended(guest); i++) {
 		usleep((useconds_t)(rand_r(&seed) % 30000));
 		disk_dies(disk);
 		wait_back(disk, i);
 	}
 	disk_guest_verified(guest, out, options);
-	disk_relayed(disk);
 }
 
 static void a_killed_back_end_costs_no_request_of_a_split_ring(void **state)
 {
 	start(*state, "--shuffle --delay-us=500", "");
 	killed_under_load(*state, "--queues=4 --depth=32");
+	disk_relayed(*state);
 }
 
 static void a_killed_back_end_costs_no_request_of_a_packed_ring(void **state)
 {
 	start(*state, "--shuffle --delay-us=500", "");
 	killed_under_load(*state, "--queues=4 --depth=32 --format=packed");
+	disk_relayed(*state);
+}
+
+/* The rings are direct: it is the back-end's record that the next one finds. */
+static void one_that_keeps_a_record_itself_is_given_it_back(void **state)
+{
+	struct disk_rig *disk = *state;
+
+	start(disk, "--shuffle --delay-us=500 --protocol-features=INFLIGHT_SHMFD", "");
+	killed_under_load(disk, "--queues=4 --depth=32");
+	assert_int_not_equal(daemon_count(&disk->rig.daemon, 0, "synthesised: none"), 0);
+}
+
+static void a_front_end_need_not_have_asked_for_that_record(void **state)
+{
+	struct disk_rig *disk = *state;
+
+	start(disk, "--shuffle --delay-us=500 --protocol-features=INFLIGHT_SHMFD",
+	      "--hide=protocol:INFLIGHT_SHMFD");
+	killed_under_load(disk, "--queues=4 --depth=32");
+	assert_int_not_equal(daemon_count(&disk->rig.daemon, 0, "synthesised: none"), 0);
 }
 
 static void it_may_be_away_for_long(void **state)
@@ -190,6 +211,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    CASE(a_killed_back_end_costs_no_request_of_a_split_ring),
 	    CASE(a_killed_back_end_costs_no_request_of_a_packed_ring),
+	    CASE(one_that_keeps_a_record_itself_is_given_it_back),
+	    CASE(a_front_end_need_not_have_asked_for_that_record),
 	    CASE(it_may_be_away_for_long),
 	    CASE(without_resubmission_the_guest_gets_its_requests_back_undone),
 	    CASE(a_device_swaps_its_back_end_under_load),

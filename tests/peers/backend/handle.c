@@ -305,6 +305,17 @@ static int get_config(struct server *server, struct wire_message *request, struc
 	return answer(server, reply, diag);
 }
 
+static int get_inflight_fd(struct server *server, struct wire_message *request, struct diag *diag)
+{
+	server->reply = record_make(&server->device.record, request, diag);
+	return server->reply ? 0 : -ENOMEM;
+}
+
+static int set_inflight_fd(struct server *server, struct wire_message *request, struct diag *diag)
+{
+	return record_take(&server->device.record, request, diag);
+}
+
 static const handle_fn handlers[WIRE_FRONT_COUNT] = {
     [WIRE_GET_FEATURES] = get_features,
     [WIRE_SET_FEATURES] = set_features,
@@ -324,6 +335,8 @@ static const handle_fn handlers[WIRE_FRONT_COUNT] = {
     [WIRE_SET_VRING_ENABLE] = set_vring_enable,
     [WIRE_SET_BACKEND_REQ_FD] = set_backend_fd,
     [WIRE_GET_CONFIG] = get_config,
+    [WIRE_GET_INFLIGHT_FD] = get_inflight_fd,
+    [WIRE_SET_INFLIGHT_FD] = set_inflight_fd,
     [WIRE_GET_MAX_MEM_SLOTS] = get_max_mem_slots,
     [WIRE_ADD_MEM_REG] = add_mem_reg,
     [WIRE_REM_MEM_REG] = rem_mem_reg,

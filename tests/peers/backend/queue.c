@@ -41,7 +41,9 @@ static void forget(struct queue *queue)
 	queue->count = 0;
 	if (queue->started)
 		device_deinit(&queue->device);
-	queue->started = false;
+	if (queue->recorded)
+		inflight_deinit(&queue->inflight);
+	queue->recorded = queue->started = false;
 }
 
 void queue_reset(struct queue *queue)
@@ -82,6 +84,62 @@ static int map_ring(struct queue *queue, const struct queue_device *device, enum
 	    (unsigned long long)queue->device_uva, (unsigned long long)queue->driver_uva);
 }
 
+/* Of a split ring, where the front-end has the record: what the last back-end had in flight. */
+static int open_record(struct queue *queue, const struct queue_device *device,
+		       enum ring_format format, struct diag *diag)
+{
+	void *region = record_of(&device->record, queue->index, queue->num);
+	int result;
+
+	if (!region || format != RING_SPLIT)
+		return 0;
+	result =
+	    inflight_init(&queue->inflight, format, queue->num, region, device->record.num, diag);
+	if (result)
+		return result;
+	queue->recorded = true;
+	if (inflight_written(&queue->inflight))
+		return inflight_settle(&queue->inflight, &queue->areas, &queue->base, diag);
+	inflight_reset(&queue->inflight, (uint16_t)queue->base);
+	return 0;
+}
+
+static int keep(struct queue *queue, const struct queue_device *device,
+		const struct ring_chain *chain, uint16_t entry, struct diag *diag)
+{
+	struct queue_request *request = &queue->requests[queue->count];
+
+	request->chain = *chain;
+	request->chain.buffers = malloc(chain->count * sizeof(*chain->buffers));
+	if (!request->chain.buffers)
+		return diag_set(diag, -ENOMEM, "no memory for a request");
+	memcpy(request->chain.buffers, chain->buffers, chain->count * sizeof(*chain->buffers));
+	request->entry = entry;
+	request->due = device->options->delay_us
+			   ? queue_now() + device->options->delay_us * UINT64_C(1000)
+			   : 0;
+	queue->count++;
+	return RING_OK;
+}
+
+static int take_again(struct queue *queue, struct queue_device *device, struct diag *diag)
+{
+	const struct ring_memory memory = {.translate = memory_by_gpa, .context = &device->memory};
+	struct ring_buffer list[BUFFERS_MAX];
+	struct ring_chain chain = {.buffers = list, .capacity = BUFFERS_MAX};
+	int result = 0;
+
+	for (unsigned int i = 0; queue->recorded && !result && i < queue->inflight.count; i++) {
+		uint16_t head = queue->inflight.order[i].id;
+
+		device_claim(&queue->device, head, 0);
+		result = split_device_again(&queue->device.split, &memory, head, &chain, diag);
+		if (!result)
+			result = keep(queue, device, &chain, queue->inflight.order[i].entry, diag);
+	}
+	return result;
+}
+
 int queue_start(struct queue *queue, const struct queue_device *device, struct diag *diag)
 {
 	enum ring_format format = agreed(device, WIRE_F_RING_PACKED) ? RING_PACKED : RING_SPLIT;
@@ -92,6 +150,8 @@ int queue_start(struct queue *queue, const struct queue_device *device, struct d
 			    : diag_set(diag, -EINVAL, "ring %u is started without SET_VRING_NUM",
 				       queue->index);
 	if (!result)
+		result = open_record(queue, device, format, diag);
+	if (!result)
 		result = device_init(&queue->device, format, &queue->areas, queue->num,
 				     agreed(device, WIRE_F_RING_EVENT_IDX),
 				     agreed(device, WIRE_F_RING_INDIRECT_DESC), queue->base, diag);
@@ -99,7 +159,9 @@ int queue_start(struct queue *queue, const struct queue_device *device, struct d
 		return result;
 	queue->started = true;
 	queue->requests = calloc(queue->num, sizeof(*queue->requests));
-	return queue->requests ? 0 : diag_set(diag, -ENOMEM, "no memory for ring %u", queue->index);
+	if (!queue->requests)
+		return diag_set(diag, -ENOMEM, "no memory for ring %u", queue->index);
+	return take_again(queue, (struct queue_device *)device, diag);
 }
 
 int queue_remap(struct queue *queue, const struct queue_device *device, struct diag *diag)
@@ -125,24 +187,14 @@ static uint32_t pick(struct queue *queue, uint32_t below)
 static int take_one(struct queue *queue, struct queue_device *device, struct diag *diag)
 {
 	const struct ring_memory memory = {.translate = memory_by_gpa, .context = &device->memory};
-	struct queue_request *request = &queue->requests[queue->count];
-	struct ring_buffer list[BUFFERS_MAX], *kept;
+	struct ring_buffer list[BUFFERS_MAX];
 	struct ring_chain chain = {.buffers = list, .capacity = BUFFERS_MAX};
 	int result = device_pop(&queue->device, &memory, &chain, diag);
 
 	if (result)
 		return result;
-	kept = malloc(chain.count * sizeof(*kept));
-	if (!kept)
-		return diag_set(diag, -ENOMEM, "no memory for a request");
-	memcpy(kept, list, chain.count * sizeof(*kept));
-	chain.buffers = kept;
-	request->chain = chain;
-	request->due = device->options->delay_us
-			   ? queue_now() + device->options->delay_us * UINT64_C(1000)
-			   : 0;
-	queue->count++;
-	return RING_OK;
+	return keep(queue, device, &chain,
+		    queue->recorded ? inflight_fetch(&queue->inflight, &chain) : 0, diag);
 }
 
 static int take(struct queue *queue, struct queue_device *device, struct diag *diag)
@@ -175,6 +227,8 @@ static int complete(struct queue *queue, struct queue_device *device, unsigned i
 	if (result)
 		return result;
 	device_next_used(&queue->device, &offset, &size);
+	if (queue->recorded)
+		inflight_complete(&queue->inflight, request->entry);
 	device_push(&queue->device, &request->chain, written);
 	mark_used(queue, device, offset, size);
 	free(request->chain.buffers);
@@ -210,6 +264,8 @@ static int call(struct queue *queue, const struct queue_device *device, struct d
 	if (queue->device.format == RING_SPLIT)
 		mark_used(queue, device, 0, 4);
 	device_publish(&queue->device);
+	if (queue->recorded)
+		inflight_after_publish(&queue->inflight, queue->device.split.used_idx);
 	if (!device_call_wanted(&queue->device) || queue->call < 0)
 		return 0;
 	if (write(queue->call, &one, sizeof(one)) < 0 && errno != EAGAIN)
@@ -250,6 +306,8 @@ int queue_stop(struct queue *queue, struct queue_device *device, struct diag *di
 		return 0;
 	result = finish(queue, device, UINT64_MAX, false, &due, diag);
 	queue->base = device_base(&queue->device);
+	if (queue->recorded)
+		inflight_forget(&queue->inflight);
 	forget(queue);
 	return result;
 }

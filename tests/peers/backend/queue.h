@@ -8,11 +8,14 @@
 
 #include "backend/blk.h"
 #include "backend/options.h"
+#include "backend/record.h"
 #include "ring/device.h"
+#include "ring/inflight.h"
 
 struct queue_request {
 	struct ring_chain chain; /* owns its list */
 	uint64_t due;            /* ns */
+	uint16_t entry;          /* of the inflight record */
 };
 
 struct queue {
@@ -30,6 +33,8 @@ struct queue {
 	struct ring_areas areas;
 	struct queue_request *requests;
 	unsigned int count;
+	bool recorded;
+	struct inflight inflight;
 	uint64_t desc_gpa; /* of the packed ring, for the log */
 	uint64_t random;
 };
@@ -38,6 +43,7 @@ struct queue_device {
 	const struct options *options;
 	struct blk blk;
 	struct memory memory;
+	struct record record;
 	uint64_t features; /* acknowledged */
 };
 

@@ -170,6 +170,7 @@ static void end_connection(struct server *server)
 	for (unsigned int i = 0; i < server->options->queues; i++)
 		queue_reset(&server->queues[i]);
 	memory_clear(&server->device.memory);
+	record_forget(&server->device.record);
 	client_close(&server->main);
 	client_close(&server->backend);
 	server->device.features = 0;
