@@ -32,7 +32,7 @@ umount /mnt
 
 class LossFs(PeerTest):
     def run_mounted_anew(self, qemu, backend):
-        ferry = self.rig.between(backend, device="fs")
+        ferry = self.rig.between(backend)
         shell = base64.b64encode(SNIPPET).decode()
         guest = QemuGuest(self.rig, qemu, "fs", ferry.socket, shell=shell)
         guest.wait_console("FS-UP", 120)
@@ -71,6 +71,7 @@ class LossFs(PeerTest):
         ferry = self.rig.between(backend)
         guest = QemuGuest(self.rig, 7, "fs", ferry.socket)
         guest.wait_ready()
+        ferry.switch("direct")
         backend.kill()
         ferry.wait_line(
             re.escape(backend.socket) + ".*is direct, is known to nobody: have it relayed"
