@@ -68,7 +68,7 @@ class LossFs(PeerTest):
     def test_direct_rings_of_a_file_system_let_the_frontend_go_with_a_line(self):
         self.need_ferry()
         backend = VirtiofsdC(self.rig)
-        ferry = self.rig.between(backend)
+        ferry = self.rig.between(backend, device="fs")
         guest = QemuGuest(self.rig, 7, "fs", ferry.socket)
         guest.wait_ready()
         ferry.switch("direct")
