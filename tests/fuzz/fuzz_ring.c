@@ -251,9 +251,25 @@ static void notify(struct world *world, unsigned int what)
 		relay_hold(&world->relay, what % 4 == 2);
 }
 
-static void leave(struct world *world)
+/* The back-end has stopped, and says that it has read up to anywhere. */
+static bool recalled(struct world *world, const struct fuzz_ring_step *step)
 {
-	if (relay_in_flight(&world->relay))
+	uint32_t base = step->a | (uint32_t)step->b << 8 | (uint32_t)step->c << 15;
+	int result = relay_recall(&world->relay, base, &world->diag);
+
+	if (result == RING_EMPTY)
+		return false;
+	if (!fine(world, result, result == RING_BAD_INDEX ? "back-end ring: " : "guest ring: ")) {
+		restart(world, true);
+		return false;
+	}
+	FUZZ_CHECK(relay_in_flight(&world->relay) == 0);
+	return true;
+}
+
+static void leave(struct world *world, const struct fuzz_ring_step *step)
+{
+	if (relay_in_flight(&world->relay) && !recalled(world, step))
 		return;
 	world->config.base = relay_leave(&world->relay);
 	FUZZ_CHECK(!world->config.record || !inflight_written(&world->relay.inflight));
@@ -289,7 +305,7 @@ static void one_step(struct world *world, const struct fuzz_ring_step *step)
 		notify(world, step->a);
 		break;
 	default:
-		leave(world);
+		leave(world, step);
 	}
 }
 

@@ -50,7 +50,7 @@ static void on_quiet(void *context, unsigned int queue, bool quiet)
 {
 	struct rig *rig = context;
 
-	assert_int_equal(queue, WATCHED);
+	assert_in_range(queue, 3, WATCHED);
 	rig->quiet += quiet;
 	rig->busy += !quiet;
 }
@@ -304,6 +304,79 @@ static void test_nothing_is_told_of_a_ring_after_it_was_detached(void **state)
 	assert_int_equal(rig->quiet, 0);
 }
 
+/* Two buffers that wait at the back-end, which is seen to have read `read` of them. */
+static void waits_with_two(struct rig *rig, uint16_t read)
+{
+	struct ring_avail *given = (struct ring_avail *)(rig->guest + DRIVER);
+	struct ring_desc *desc = (struct ring_desc *)rig->guest;
+	struct diag diag;
+
+	assert_int_equal(attach(rig, UVA, &diag), 0);
+	for (uint16_t i = 0; i < 2; i++) {
+		desc[i] = (struct ring_desc){.len = 16, .flags = RING_DESC_WRITE};
+		given->ring[i] = i;
+	}
+	__atomic_store_n(&given->idx, 2, __ATOMIC_RELEASE);
+	kick(rig);
+	wait_for_index(&((struct ring_avail *)(rig->shadow + DRIVER))->idx, 2);
+	data_hold(rig->data, 3);
+	wait_for(rig, &rig->quiet);
+	data_recall(rig->data, 3, read, read > 1 ? 20 : NEVER_MS);
+}
+
+static void test_buffers_that_were_never_read_are_handed_back(void **state)
+{
+	struct rig *rig = begin(state);
+	struct data_counters counters;
+
+	waits_with_two(rig, 0);
+	wait_for(rig, &rig->drains);
+	assert_int_equal(rig->base, 0);
+	data_counters(rig->data, 3, &counters);
+	assert_int_equal(counters.inflight, 0);
+	data_detach(rig->data, 3);
+}
+
+/* A stopped back-end has no call to raise. */
+static void test_what_was_read_is_completed_without_a_call(void **state)
+{
+	struct rig *rig = begin(state);
+	struct ring_used *done = (struct ring_used *)(rig->shadow + DEVICE);
+
+	waits_with_two(rig, 1);
+	done->ring[0] = (struct ring_used_elem){.id = 0, .len = 16};
+	__atomic_store_n(&done->idx, 1, __ATOMIC_RELEASE);
+	wait_for(rig, &rig->drains);
+	assert_int_equal(rig->base, 1);
+	assert_int_equal(((struct ring_used *)(rig->guest + DEVICE))->idx, 1);
+	data_detach(rig->data, 3);
+}
+
+static void test_what_was_read_and_never_completes_is_the_back_ends_fault(void **state)
+{
+	struct rig *rig = begin(state);
+
+	waits_with_two(rig, 2);
+	wait_for(rig, &rig->faults);
+	assert_false(rig->guest_fault);
+	assert_non_null(strstr(rig->text, "GET_VRING_BASE with 2"));
+	assert_int_equal(rig->drains, 0);
+}
+
+static void test_an_awaited_ring_is_quiet_at_the_index_the_back_end_named(void **state)
+{
+	struct rig *rig = begin(state);
+
+	back_end_is_at(rig, 0, 4);
+	data_await(rig->data, WATCHED, UVA + DEVICE, NUM, 5, NEVER_MS);
+	assert_int_equal(rig->quiet, 0);
+	back_end_is_at(rig, 0, 5);
+	wait_for(rig, &rig->quiet);
+	data_await(rig->data, WATCHED, UVA + DEVICE, NUM, 6, 20);
+	wait_for(rig, &rig->busy);
+	assert_int_equal(rig->quiet, 1);
+}
+
 static void test_a_vanished_watched_ring_is_the_guests_fault(void **state)
 {
 	struct rig *rig = begin(state);
@@ -328,6 +401,10 @@ int main(void)
 	    T(test_a_watched_ring_is_quiet_when_the_last_request_is_used),
 	    T(test_a_watched_ring_that_stays_busy_is_told_after_its_time),
 	    T(test_nothing_is_told_of_a_ring_after_it_was_detached),
+	    T(test_buffers_that_were_never_read_are_handed_back),
+	    T(test_what_was_read_is_completed_without_a_call),
+	    T(test_what_was_read_and_never_completes_is_the_back_ends_fault),
+	    T(test_an_awaited_ring_is_quiet_at_the_index_the_back_end_named),
 	    T(test_a_vanished_watched_ring_is_the_guests_fault),
 	};
 
