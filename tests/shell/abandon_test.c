@@ -71,7 +71,7 @@ static void back_end_closing_at_any_byte_closes_the_front_end(void **state)
 	rig_serves(&world->rig);
 }
 
-/* As QEMU does it after an error: that channel goes, the session stays. */
+/* As that of a back-end that dies goes before its connection: the session stays. */
 static void back_end_channel_closing_at_any_byte_leaves_the_session(void **state)
 {
 	struct world *world = *state;
@@ -82,9 +82,13 @@ static void back_end_channel_closing_at_any_byte_leaves_the_session(void **state
 		fault_begin(world);
 		fault_send(&world->ends.back_channel, bytes, size, 1);
 		client_close(&world->ends.back_channel);
-		rig_closed(&world->ends.front_channel);
+		daemon_wait_log(&world->rig.daemon, world->from, "in the middle of a message",
+				NULL);
 		ends_tell(&world->ends, wire_request_state(WIRE_SET_VRING_NUM, 0, 0, 64));
+		/* The front-end's end stays for the next back-end, and has seen none of it. */
+		assert_false(rig_ready(world->ends.front_channel.fd, POLLIN, 0));
 		client_close(&world->ends.front);
+		rig_closed(&world->ends.front_channel);
 		rig_closed(&world->ends.back);
 		ends_close(&world->ends);
 		daemon_wait_fds(&world->rig.daemon, world->idle);
