@@ -43,6 +43,10 @@ void uv_relay_end(struct uv_relay *relay);
 void uv_relay_fault(struct uv_relay *relay, enum session_port port, const char *text);
 void uv_relay_carry_out(struct uv_relay *relay);
 void uv_relay_update_reading(struct uv_relay *relay);
+/* Both of its sockets. */
+void uv_relay_close_channel(struct uv_relay *relay);
+/* What the data path reports is for the session. */
+extern const struct data_events uv_relay_data_events;
 /* A port with this relay's events. */
 struct uv_port *uv_relay_port(struct uv_relay *relay, int fd, enum wire_channel channel);
 
