@@ -106,7 +106,9 @@ static json_t *messages_of(const struct view_counts *counts)
 
 static bool relayed(const struct queue_state *queue)
 {
-	return queue->path.state == PATH_SHADOW || queue->path.state == PATH_DRAINING;
+	/* What is parked waits to be relayed to the next back-end. */
+	return queue->path.state == PATH_SHADOW || queue->path.state == PATH_DRAINING ||
+	       queue->parked;
 }
 
 static bool moving(const struct queue_state *queue)
@@ -137,7 +139,7 @@ static json_t *queue_summary(const struct view *view, unsigned int index)
 	value_put(&object, "kicks", value_number(ring->kicks));
 	value_put(&object, "calls", value_number(ring->calls));
 	value_put(&object, "relayed", value_number(ring->relayed));
-	value_put(&object, "inflight", json_integer(ring->inflight));
+	value_put(&object, "inflight", json_integer(ring->inflight + queue->parked));
 	value_put(&object, "bytes_written", value_number(ring->bytes_written));
 	return object;
 }

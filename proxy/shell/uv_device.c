@@ -313,7 +313,9 @@ void uv_device_view(struct uv_device *device, struct view *view)
 	    .frontend = {relay != NULL, uv_end_path(device->front),
 			 relay ? uv_relay_front_pid(relay) : 0},
 	    .backend = {session && session->link.sm.state != LINK_AWAY, uv_end_path(device->back),
-			relay ? uv_relay_back_pid(relay) : 0},
+			relay && !(session && session->link.sm.state == LINK_AWAY)
+			    ? uv_relay_back_pid(relay)
+			    : 0},
 	    .reconnects = device->connections ? device->connections - 1 : 0,
 	    .replays = device->replays + (session ? session->link.replays : 0),
 	    .last_outage_us = session && session->link.replays ? session->link.last_outage_us

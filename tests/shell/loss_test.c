@@ -109,11 +109,11 @@ static void a_front_end_need_not_have_asked_for_that_record(void **state)
 static void it_may_be_away_for_long(void **state)
 {
 	struct disk_rig *disk = *state;
-	char text[512];
+	char text[65536];
 	pid_t guest;
 	int out;
 
-	start(disk, "--shuffle", "--data-threads=2");
+	start(disk, "--delay-us=20000", "--data-threads=2");
 	guest = disk_guest_start(disk, &out, "--queues=4 --depth=32 --seconds=4");
 	disk_wait_in_flight(disk);
 	disk_kill(disk->back_end);
@@ -121,6 +121,10 @@ static void it_may_be_away_for_long(void **state)
 	daemon_wait_log(&disk->rig.daemon, 0, "away 2 s, ", NULL);
 	assert_int_equal(disk_control(disk, "data-path direct", text, sizeof(text)), 1);
 	assert_non_null(strstr(text, "the back-end is away"));
+	assert_int_equal(disk_control(disk, "--json status", text, sizeof(text)), 0);
+	assert_non_null(strstr(text, "\"state\": \"backend-lost\""));
+	assert_non_null(strstr(text, "\"path\": \"shadow\""));
+	assert_null(strstr(text, "\"inflight\": 0"));
 	disk_dies(disk);
 	disk_guest_verified(guest, out, "away");
 }
