@@ -9,23 +9,33 @@ page of poison there. Without the daemon QEMU refuses to migrate such a back-end
 
 import time
 
-from rig import PeerTest, QemuGuest, Qsd, TestDisk, full, main
+from rig import PeerTest, QemuGuest, Qsd, TestDisk, full, main, wait_until
 
 WORK = "blk,/dev/vda,8,16,8"
+# Bytes a second: at once, or so that it does not end by itself.
+FAST, SLOW = 200 << 20, 1 << 20
 NO_LOG_ALL = "--features=-VHOST_F_LOG_ALL"
 NO_SHMFD = "--protocol-features=-LOG_SHMFD"
 
 
 class Log(PeerTest):
-    def guest(self, version, socket, incoming=False):
+    def guest(self, version, socket, incoming=False, reconnect=False):
         extra = ("-incoming", "defer") if incoming else ()
-        return QemuGuest(self.rig, version, "blk", socket, work=WORK, extra=extra)
-
-    def begin(self, guest, uri):
-        guest.qmp.execute(
-            "migrate-set-parameters", **{"downtime-limit": 500, "max-bandwidth": 200 << 20}
+        return QemuGuest(
+            self.rig, version, "blk", socket, work=WORK, reconnect=reconnect, extra=extra
         )
-        guest.qmp.execute("migrate", uri=uri)
+
+    def begin(self, source, target, bandwidth=FAST):
+        """A migration is under way."""
+        uri = f"unix:{self.rig.path('migrate.sock')}"
+        target.qmp.execute("migrate-incoming", uri=uri)
+        self.limit(source, bandwidth)
+        source.qmp.execute("migrate", uri=uri)
+
+    def limit(self, source, bandwidth):
+        source.qmp.execute(
+            "migrate-set-parameters", **{"downtime-limit": 500, "max-bandwidth": bandwidth}
+        )
 
     def wait_migration(self, guest, *states, timeout=90.0):
         end = time.monotonic() + timeout
@@ -37,11 +47,8 @@ class Log(PeerTest):
             time.sleep(0.05)
         self.fail(f"the migration is not {' or '.join(states)}: {status}")
 
-    def migrate(self, source, target):
+    def finish(self, source):
         """The figures of QEMU, when the guest runs on at the target."""
-        uri = f"unix:{self.rig.path('migrate.sock')}"
-        target.qmp.execute("migrate-incoming", uri=uri)
-        self.begin(source, uri)
         status = self.wait_migration(source, "completed", "failed")
         self.assertEqual(status["status"], "completed", status)
         source.qmp.execute("quit")
@@ -55,7 +62,8 @@ class Log(PeerTest):
         for version, socket in zip(versions[1:], sockets[1:]):
             guest.wait_work(100)
             target = self.guest(version, socket(), incoming=True)
-            print("migration: {} ms, downtime {} ms".format(*self.migrate(guest, target)), flush=True)
+            self.begin(guest, target)
+            print("migration: {} ms, downtime {} ms".format(*self.finish(guest)), flush=True)
             guest = target
         guest.wait_work(100)
         counts = guest.verify()
@@ -86,8 +94,16 @@ class Log(PeerTest):
             options=(NO_LOG_ALL, NO_SHMFD),
         )
 
-    def storage_daemon(self, name, image=None):
-        return Qsd(self.rig, socket_path=self.rig.path(name), image=image)
+    def storage_daemon(self, name, image=None, writes_a_second=0):
+        return Qsd(
+            self.rig,
+            socket_path=self.rig.path(name),
+            image=image,
+            writes_a_second=writes_a_second,
+        )
+
+    def slow_storage_daemon(self, name, image=None):
+        return self.storage_daemon(name, image, writes_a_second=400)
 
     def test_a_back_end_without_a_log_is_migrated_between_qemu7(self):
         self.need_ferry()
@@ -102,8 +118,106 @@ class Log(PeerTest):
         self.runs([7, 10], self.lacking)
 
     def test_a_log_kept_for_qemu_storage_daemon_loses_nothing(self):
-        self.need_ferry()
         self.runs([7, 10], self.storage_daemon, synthesize="auto,log")
+
+    def test_slow_writes_in_flight_are_in_the_log_between_qemu7(self):
+        self.need_ferry()
+        self.runs([7, 7], self.slow_storage_daemon, synthesize="auto,log")
+
+    def test_slow_writes_in_flight_are_in_the_log_between_qemu10(self):
+        self.need_ferry()
+        self.runs([10, 10], self.slow_storage_daemon, synthesize="auto,log")
+
+    def test_the_daemon_on_the_source_alone_is_enough(self):
+        self.need_ferry()
+        source_disk = self.lacking("disk1.sock")
+        target_disk = TestDisk(self.rig, image=source_disk.image)
+        ferry = self.rig.between(source_disk)
+        path = (lambda: ferry.socket, lambda: target_disk.socket)
+        self.there_and_back([7, 10], (source_disk, target_disk), path)
+        ferry.check_idle()
+
+    def test_the_daemon_on_the_target_alone_takes_the_guest_and_gives_it_on(self):
+        self.need_ferry()
+        source_disk = TestDisk(self.rig)
+        target_disk = self.lacking("disk2.sock", image=source_disk.image)
+        ferry = self.rig.between(target_disk)
+        path = (lambda: source_disk.socket, lambda: ferry.socket, lambda: source_disk.socket)
+        self.there_and_back([10, 7, 10], (source_disk, target_disk), path)
+        ferry.check_idle()
+
+    def pair(self, **options):
+        """Two daemons, each before a back-end without a log, on one disk."""
+        source_disk = self.lacking("disk1.sock")
+        target_disk = self.lacking("disk2.sock", image=source_disk.image)
+        return source_disk, [
+            self.rig.between(disk, socket=f"vf{i}.sock", **options)
+            for i, disk in enumerate((source_disk, target_disk))
+        ]
+
+    def test_a_cancelled_migration_leaves_the_guest_running_and_the_next_one_moves_it(self):
+        self.need_ferry()
+        _, ferries = self.pair(synthesize="log")
+        source = self.guest(10, ferries[0].socket)
+        source.wait_ready()
+        for _ in range(2):
+            target = self.guest(10, ferries[1].socket, incoming=True)
+            self.begin(source, target, bandwidth=SLOW)
+            self.wait_migration(source, "active")
+            wait_until("the log is on", lambda: ferries[0].status()["log"]["active"])
+            source.wait_work(50)
+            self.assertEqual(ferries[0].status()["queues"][0]["path"], "shadow")
+            self.assertGreater(ferries[0].query("log")["pages_marked"], 0)
+            self.assertEqual(ferries[0].query("log")["source"], "ferry")
+            source.qmp.execute("migrate_cancel")
+            self.wait_migration(source, "cancelled")
+            wait_until("the log is off", lambda: not ferries[0].status()["log"]["active"])
+            wait_until(
+                "the ring is direct again",
+                lambda: ferries[0].status()["queues"][0]["path"] == "direct",
+            )
+            source.wait_work(50)
+            target.kill()
+        target = self.guest(10, ferries[1].socket, incoming=True)
+        self.begin(source, target)
+        self.finish(source)
+        target.wait_work(50)
+        target.verify()
+
+    def test_a_back_end_that_dies_in_a_migration_costs_no_page(self):
+        self.need_ferry()
+        disk, ferries = self.pair()
+        source = self.guest(10, ferries[0].socket)
+        target = self.guest(10, ferries[1].socket, incoming=True)
+        source.wait_ready()
+        self.begin(source, target, bandwidth=SLOW)
+        self.wait_migration(source, "active")
+        source.wait_work(50)
+        disk.kill()
+        TestDisk(
+            self.rig, image=disk.image, socket_path=disk.socket, options=(NO_LOG_ALL, NO_SHMFD)
+        )
+        source.wait_work(50)
+        self.limit(source, FAST)
+        self.finish(source)
+        target.wait_work(50)
+        target.verify()
+
+    def test_a_front_end_that_dies_in_a_migration_leaves_two_daemons_that_serve_the_next(self):
+        self.need_ferry()
+        _, ferries = self.pair()
+        source = self.guest(7, ferries[0].socket)
+        target = self.guest(7, ferries[1].socket, incoming=True)
+        source.wait_ready()
+        self.begin(source, target, bandwidth=SLOW)
+        self.wait_migration(source, "active")
+        source.wait_work(50)
+        source.kill()
+        target.wait_exit()
+        self.assertEqual(target.tick(), {}, "the guest must not run on half of its memory")
+        for ferry in ferries:
+            ferry.check_idle()
+        self.run_guest(self.guest(10, ferries[0].socket), ferries[0], queues=1)
 
     def test_rings_that_are_relayed_for_the_log_alone_come_in_and_go_again(self):
         self.need_ferry()
