@@ -85,6 +85,26 @@ void bitmap_merge(uint64_t *to, const uint64_t *from, uint64_t count, uint64_t g
 	}
 }
 
+struct bitmap_taken bitmap_take(uint64_t *log, uint64_t *seen, uint64_t count, uint64_t gpa,
+				uint64_t length)
+{
+	uint64_t end = bitmap_bytes(gpa + length) / sizeof(uint64_t);
+	struct bitmap_taken taken = {0, 0};
+
+	for (uint64_t i = gpa >> (BITMAP_PAGE_SHIFT + WORD_SHIFT); i < end && i < count; i++) {
+		uint64_t bits;
+
+		/* Untouched pages of a sparse log stay so. */
+		if (!__atomic_load_n(&log[i], __ATOMIC_RELAXED))
+			continue;
+		bits = __atomic_exchange_n(&log[i], 0, __ATOMIC_ACQ_REL);
+		taken.pages += (uint64_t)__builtin_popcountll(bits);
+		taken.fresh += (uint64_t)__builtin_popcountll(bits & ~seen[i]);
+		seen[i] |= bits;
+	}
+	return taken;
+}
+
 uint64_t bitmap_bytes(uint64_t end)
 {
 	uint64_t pages =

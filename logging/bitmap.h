@@ -49,5 +49,16 @@ void bitmap_settle(struct bitmap_burst *burst);
 void bitmap_merge(uint64_t *to, const uint64_t *from, uint64_t count, uint64_t gpa,
 		  uint64_t length);
 
+/*
+ * Takes what is marked of this memory out of `log`, as a migration's reader, and puts
+ * it into `seen`; both have `count` words. The pages it was, and how many of them were
+ * not in `seen`.
+ */
+struct bitmap_taken {
+	uint64_t pages, fresh;
+};
+struct bitmap_taken bitmap_take(uint64_t *log, uint64_t *seen, uint64_t count, uint64_t gpa,
+				uint64_t length);
+
 /* Bytes of a log that has a bit for each page below `end`, in whole words. */
 uint64_t bitmap_bytes(uint64_t end);

@@ -18,6 +18,9 @@ static json_t *follow(const struct view *view);
 static json_t *help(const struct view *view);
 static int move_rings(const struct view *view, const char *argument, struct diag *diag);
 static int swap_backend(const struct view *view, const char *argument, struct diag *diag);
+static int measure_rate(const struct view *view, const char *argument, struct diag *diag);
+
+#define RATE_SECONDS_MAX 3600u
 
 #define SHOWS(name, make, help)                                                                    \
 	{                                                                                          \
@@ -44,8 +47,10 @@ static const struct command_row {
     {"data-path", status_path, "move the rings: direct, shadow or auto", "path", move_rings},
     {"swap-backend", status_backend, "move the device to the back-end at PATH, dropping nothing",
      "path", swap_backend},
+    {"dirty-rate", status_rate,
+     "measure for SECONDS how fast the device writes guest memory; events tell", "seconds",
+     measure_rate},
     SHOWS("log-audit", NULL, "compare the back-end's dirty log with what it wrote"),
-    SHOWS("dirty-rate", NULL, "measure how fast the guest's memory is written"),
     SHOWS("capture", NULL, "record all messages and events"),
     SHOWS("metrics", NULL, "figures as Prometheus text"),
     SHOWS("top", NULL, "a live screen"),
@@ -67,6 +72,18 @@ static int move_rings(const struct view *view, const char *argument, struct diag
 static int swap_backend(const struct view *view, const char *argument, struct diag *diag)
 {
 	return view->swap(view->context, argument, diag);
+}
+
+static int measure_rate(const struct view *view, const char *argument, struct diag *diag)
+{
+	char *rest;
+	unsigned long seconds = strtoul(argument, &rest, 10);
+
+	if (argument[0] < '0' || argument[0] > '9' || *rest != '\0' || seconds < 1 ||
+	    seconds > RATE_SECONDS_MAX)
+		return diag_set(diag, 1, "dirty-rate %.64s: is no number of seconds from 1 to %u",
+				argument, RATE_SECONDS_MAX);
+	return view->rate(view->context, (unsigned int)seconds, diag);
 }
 
 static json_t *follow(const struct view *view)

@@ -203,6 +203,14 @@ json_t *status_path(const struct view *view)
 	return object;
 }
 
+json_t *status_rate(const struct view *view)
+{
+	json_t *object = json_object();
+
+	value_put(&object, "measuring", json_true());
+	return object;
+}
+
 json_t *status_backend(const struct view *view)
 {
 	json_t *object = json_object();

@@ -33,4 +33,6 @@ json_t *status_log(const struct view *view);
 
 /* {"moving":2}: rings that are on their way. */
 json_t *status_path(const struct view *view);
+/* {"measuring":true}: the event DIRTY_RATE tells what. */
+json_t *status_rate(const struct view *view);
 json_t *status_backend(const struct view *view);

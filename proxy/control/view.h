@@ -42,5 +42,7 @@ struct view {
 	int (*move)(void *context, enum session_mode mode, struct diag *diag);
 	/* Moves the device to the back-end at this path; the same. */
 	int (*swap)(void *context, const char *path, struct diag *diag);
+	/* Begins to measure how fast guest memory is written; the same. */
+	int (*rate)(void *context, unsigned int seconds, struct diag *diag);
 	void *context;
 };

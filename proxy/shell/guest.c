@@ -41,6 +41,7 @@ struct guest {
 	struct regions_mapped *before; /* until guest_settle(); NULL: nothing changed */
 	struct shared arena, record, log;
 	struct shared log_before; /* until guest_settle() */
+	struct shared rehearsal, rehearsed;
 };
 
 static void unmap(struct mapping *mapping)
@@ -67,6 +68,7 @@ struct guest *guest_new(void)
 	if (!guest)
 		return NULL;
 	guest->arena.fd = guest->record.fd = guest->log.fd = guest->log_before.fd = -1;
+	guest->rehearsal.fd = guest->rehearsed.fd = -1;
 	guest->now = calloc(1, sizeof(*guest->now));
 	return guest->now ? guest : guest_free(guest);
 }
@@ -82,6 +84,8 @@ struct guest *guest_free(struct guest *guest)
 	close_shared(&guest->arena);
 	close_shared(&guest->record);
 	close_shared(&guest->log);
+	close_shared(&guest->rehearsal);
+	close_shared(&guest->rehearsed);
 	free(guest);
 	return NULL;
 }
@@ -352,6 +356,42 @@ int guest_log_new(struct guest *guest, struct diag *diag)
 struct guest_log guest_log(const struct guest *guest)
 {
 	return (struct guest_log){guest->log.mapping.at, guest->log.size};
+}
+
+int guest_rehearse(struct guest *guest, bool on, struct diag *diag)
+{
+	uint64_t bytes = bitmap_bytes(GPA_END);
+	int result = 0;
+
+	close_shared(&guest->rehearsal);
+	close_shared(&guest->rehearsed);
+	if (on)
+		result = make_file(&guest->rehearsal, "vhost-ferry rehearsal", bytes, diag);
+	if (on && !result)
+		result = make_file(&guest->rehearsed, "vhost-ferry rehearsed", bytes, diag);
+	return result;
+}
+
+struct guest_log guest_rehearsal(const struct guest *guest)
+{
+	return (struct guest_log){guest->rehearsal.mapping.at, guest->rehearsal.size};
+}
+
+struct bitmap_taken guest_rehearsed(struct guest *guest)
+{
+	uint64_t *log = (uint64_t *)guest->rehearsal.mapping.at;
+	uint64_t *seen = (uint64_t *)guest->rehearsed.mapping.at;
+	struct bitmap_taken sum = {0, 0};
+
+	for (unsigned int i = 0; i < guest->now->map.count; i++) {
+		const struct map_region *region = &guest->now->map.regions[i];
+		struct bitmap_taken taken = bitmap_take(
+		    log, seen, guest->rehearsal.size / sizeof(*log), region->gpa, region->size);
+
+		sum.pages += taken.pages;
+		sum.fresh += taken.fresh;
+	}
+	return sum;
 }
 
 struct guest_log guest_log_before(const struct guest *guest)

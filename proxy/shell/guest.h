@@ -13,6 +13,7 @@
 
 #include "base/diag.h"
 #include "base/fdset.h"
+#include "logging/bitmap.h"
 #include "mem/map.h"
 #include "wire/encode.h"
 
@@ -62,5 +63,10 @@ int guest_log_map(struct guest *guest, const struct wire_message *message, struc
 /* A log of ours for any guest memory, where none is in force; its untouched pages cost nothing. */
 int guest_log_new(struct guest *guest, struct diag *diag);
 struct guest_log guest_log(const struct guest *guest);
+/* A log of ours that no front-end reads, and what was ever in it (bitmap_take()); made or freed. */
+int guest_rehearse(struct guest *guest, bool on, struct diag *diag);
+struct guest_log guest_rehearsal(const struct guest *guest);
+/* Takes out what is marked of the guest's memory. */
+struct bitmap_taken guest_rehearsed(struct guest *guest);
 /* That which guest_log_map() replaced, until guest_settle(). */
 struct guest_log guest_log_before(const struct guest *guest);

@@ -26,6 +26,7 @@ struct rings {
 	struct guest *guest;
 	struct data *data; /* NULL: no ring was relayed yet */
 	int silent;        /* -1: not needed yet */
+	bool rehearsing;   /* what is written is marked in a log of ours */
 	int log_call;      /* of SET_LOG_FD; -1: none */
 	int back_record;   /* the back-end's inflight record; -1: none */
 	struct ring_fds fds[WIRE_QUEUES_MAX];
@@ -121,6 +122,12 @@ static void log_areas(const struct rings *rings, const struct queue_state *queue
 		areas[1] = map_range(now, queue->desc, ring_desc_bytes(format, queue->size));
 }
 
+/* A front-end's log, where there is one, comes first. */
+static bool rehearse_now(const struct rings *rings)
+{
+	return rings->rehearsing && !dirty_ordered(&rings->session->dirty);
+}
+
 /*
  * What is written between LOG_ALL and the first SET_LOG_BASE, when a device starts in
  * the middle of a migration, goes to a log of ours, and from there to the front-end's.
@@ -137,6 +144,14 @@ static int log_of(const struct rings *rings, const struct queue_state *queue, st
 	    .used_len = session->config.log_used_len,
 	    .raised = rings->log_call,
 	};
+	if (rehearse_now(rings)) {
+		memory = guest_rehearsal(rings->guest);
+		log->buffers = true;
+		log->at = memory.at;
+		log->size = memory.size;
+		log_areas(rings, queue, log->areas);
+		return 0;
+	}
 	if (queue->flags & LOG_RING)
 		log_areas(rings, queue, log->areas);
 	else if (!log->buffers)
@@ -499,6 +514,33 @@ static int real_fd(struct rings *rings, const struct fd_entry *entry)
 		return rings->log_call;
 	}
 	return -1;
+}
+
+bool rings_relaying(const struct rings *rings)
+{
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+		if (rings->session->queues[i].path.state == PATH_SHADOW)
+			return true;
+	return false;
+}
+
+int rings_rehearse(struct rings *rings, bool on, struct diag *diag)
+{
+	int result = 0;
+
+	if (on)
+		result = guest_rehearse(rings->guest, true, diag);
+	rings->rehearsing = on && !result;
+	if (!result)
+		result = log_again(rings, diag);
+	if (!rings->rehearsing)
+		guest_rehearse(rings->guest, false, diag);
+	return result;
+}
+
+struct bitmap_taken rings_rehearsed(struct rings *rings)
+{
+	return guest_rehearsed(rings->guest);
 }
 
 void rings_resolve(struct rings *rings, struct wire_message *message)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "logging/bitmap.h"
 #include "session/session.h"
 #include "shell/data.h"
 
@@ -34,5 +35,12 @@ void rings_resolve(struct rings *rings, struct wire_message *message);
 
 /* Chains completed to the guest, of all rings. */
 uint64_t rings_completed(struct rings *rings);
+
+/* Whether any ring is relayed. */
+bool rings_relaying(const struct rings *rings);
+/* Marks what is written in a log that no front-end reads, and no longer. */
+int rings_rehearse(struct rings *rings, bool on, struct diag *diag);
+/* What was marked since it was last asked. */
+struct bitmap_taken rings_rehearsed(struct rings *rings);
 
 void rings_counters(struct rings *rings, unsigned int queue, struct data_counters *counters);

@@ -283,6 +283,15 @@ static int swap(void *context, const char *path, struct diag *diag)
 	return 0;
 }
 
+static int rate(void *context, unsigned int seconds, struct diag *diag)
+{
+	struct uv_device *device = context;
+
+	if (!device->relay || !uv_relay_session(device->relay))
+		return diag_set(diag, 1, "dirty-rate: no front-end is connected");
+	return uv_relay_rate(device->relay, seconds, diag);
+}
+
 static const struct view_ring *count_rings(struct uv_device *device, const struct session *session)
 {
 	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++) {
@@ -325,6 +334,7 @@ void uv_device_view(struct uv_device *device, struct view *view)
 	    .rings = session ? count_rings(device, session) : NULL,
 	    .move = move,
 	    .swap = swap,
+	    .rate = rate,
 	    .context = device,
 	};
 }

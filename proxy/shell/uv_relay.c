@@ -202,6 +202,7 @@ static void on_watchdog(uv_timer_t *timer)
 	uv_back_tick(relay, now);
 	if (!relay->session || relay->ended)
 		return;
+	uv_rate_tick(relay);
 	for (unsigned int channel = WIRE_MAIN; channel <= WIRE_BACKEND; channel++) {
 		const struct exchange_entry *oldest = session_oldest(relay->session, channel);
 		enum session_port port = channel == WIRE_MAIN ? PORT_BACK_MAIN : PORT_FRONT_BACKEND;
@@ -301,6 +302,11 @@ int uv_relay_move(struct uv_relay *relay, enum session_mode mode, struct diag *d
 	return result;
 }
 
+int uv_relay_rate(struct uv_relay *relay, unsigned int seconds, struct diag *diag)
+{
+	return uv_rate_start(relay, seconds, diag);
+}
+
 void uv_relay_counters(struct uv_relay *relay, unsigned int queue, struct data_counters *counters)
 {
 	rings_counters(relay->rings, queue, counters);
@@ -330,6 +336,7 @@ struct uv_relay *uv_relay_close(struct uv_relay *relay)
 	for (unsigned int i = 0; i < PORT_COUNT; i++)
 		relay->ports[i] = uv_port_close(relay->ports[i]);
 	uv_back_close(relay);
+	uv_rate_close(relay);
 	relay->rings = rings_free(relay->rings);
 	if (relay->session) {
 		session_end(relay->session);

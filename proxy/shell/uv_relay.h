@@ -71,6 +71,8 @@ int uv_relay_swap(struct uv_relay *relay, const char *path, struct diag *diag);
 const struct session *uv_relay_session(const struct uv_relay *relay);
 /* Moves the rings; nothing to do without a session. Not from within an event. */
 int uv_relay_move(struct uv_relay *relay, enum session_mode mode, struct diag *diag);
+/* Measures how fast guest memory is written (uv_rate.h); only with a session. */
+int uv_relay_rate(struct uv_relay *relay, unsigned int seconds, struct diag *diag);
 /* Only with a session. */
 void uv_relay_counters(struct uv_relay *relay, unsigned int queue, struct data_counters *counters);
 

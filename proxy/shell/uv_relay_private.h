@@ -8,6 +8,7 @@
 #include "shell/rings.h"
 #include "shell/uv_candidate.h"
 #include "shell/uv_port.h"
+#include "shell/uv_rate.h"
 #include "shell/uv_relay.h"
 
 #include <jansson.h>
@@ -32,6 +33,7 @@ struct uv_relay {
 	bool state_failed;  /* a line said that the state file can not be written */
 	bool dispatching;   /* effects are being carried out */
 	bool ended;         /* the session is over, the owner is told after that */
+	struct uv_rate rate;
 	uv_timer_t watchdog;
 	uint64_t slow_told[2]; /* sent_ns of the request last told to be slow, by channel */
 };

@@ -203,6 +203,28 @@ class Log(PeerTest):
         target.wait_work(50)
         target.verify()
 
+    def test_a_rehearsal_measures_and_gives_way_to_a_migration(self):
+        self.need_ferry()
+        _, ferries = self.pair()
+        source = self.guest(10, ferries[0].socket)
+        target = self.guest(10, ferries[1].socket, incoming=True)
+        source.wait_ready()
+        events = ferries[0].events()
+        self.assertTrue(ferries[0].query("dirty-rate", seconds="2")["measuring"])
+        events.wait_event("DIRTY_RATE")
+        data = events.wait_event("DIRTY_RATE")["data"]
+        self.assertTrue(data["done"])
+        self.assertGreater(data["distinct_pages"], 0)
+        self.assertFalse(data["interrupted"])
+        ferries[0].query("dirty-rate", seconds="3600")
+        self.begin(source, target)
+        while not data["interrupted"]:
+            data = events.wait_event("DIRTY_RATE")["data"]
+        events.close()
+        self.finish(source)
+        target.wait_work(50)
+        target.verify()
+
     def test_a_front_end_that_dies_in_a_migration_leaves_two_daemons_that_serve_the_next(self):
         self.need_ferry()
         _, ferries = self.pair()

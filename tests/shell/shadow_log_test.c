@@ -6,6 +6,7 @@
 #include "shell/fds.h"
 #include "wire/encode.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -67,20 +68,26 @@ static void start_ring(struct shadow *shadow)
 		message_dispose(rig_receive(&shadow->ends.back, started[i]));
 }
 
+static void send_log(struct shadow *shadow, int file)
+{
+	struct wire_message *base = wire_message_new(WIRE_SET_LOG_BASE, WIRE_VERSION, 16);
+
+	bytes_store64(base->payload, PAGE);
+	rig_send(&shadow->ends.front, with(base, file));
+	message_dispose(rig_receive(&shadow->ends.back, WIRE_SET_LOG_BASE));
+	rig_send(&shadow->ends.back, wire_reply_u64(WIRE_SET_LOG_BASE, 0));
+	message_dispose(rig_receive(&shadow->ends.front, WIRE_SET_LOG_BASE));
+}
+
 /* A log of one page, which is as many marks as the memory here can need. */
 static uint8_t *new_log(struct shadow *shadow)
 {
-	struct wire_message *base = wire_message_new(WIRE_SET_LOG_BASE, WIRE_VERSION, 16);
 	int file = rig_file(1);
 	uint8_t *log = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 
 	assert_ptr_not_equal(log, MAP_FAILED);
-	bytes_store64(base->payload, PAGE);
-	rig_send(&shadow->ends.front, with(base, file));
+	send_log(shadow, file);
 	close(file);
-	message_dispose(rig_receive(&shadow->ends.back, WIRE_SET_LOG_BASE));
-	rig_send(&shadow->ends.back, wire_reply_u64(WIRE_SET_LOG_BASE, 0));
-	message_dispose(rig_receive(&shadow->ends.front, WIRE_SET_LOG_BASE));
 	return log;
 }
 
@@ -179,6 +186,23 @@ static void a_log_that_comes_after_the_order_to_write_it_has_the_ring_marked(voi
 	munmap(log, PAGE);
 }
 
+static void a_log_that_is_made_shorter_ends_its_session_and_nothing_else(void **state)
+{
+	struct shadow *shadow = *state;
+	int file = rig_file(1);
+
+	send_log(shadow, file);
+	assert_return_code(ftruncate(file, 0), errno);
+	close(file);
+	rig_send(&shadow->ends.front, address(0, true));
+	rig_closed(&shadow->ends.front);
+	daemon_wait_log(&shadow->rig.daemon, 0, "the dirty log vanished", NULL);
+	rig_closed(&shadow->ends.back);
+	ends_close(&shadow->ends);
+	ends_open(&shadow->ends, &shadow->rig);
+	ends_negotiate(&shadow->ends, VIRTIO, PROTOCOL);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, finish)
@@ -186,6 +210,7 @@ int main(void)
 	    CASE(the_used_ring_is_marked_from_the_acknowledgement_on),
 	    CASE(after_the_reply_to_another_log_only_that_is_written),
 	    CASE(memory_that_moved_is_marked_where_it_is_now),
+	    CASE(a_log_that_is_made_shorter_ends_its_session_and_nothing_else),
 	    CASE(a_log_that_comes_after_the_order_to_write_it_has_the_ring_marked),
 	};
 

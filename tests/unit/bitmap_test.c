@@ -153,6 +153,40 @@ static void test_a_log_has_whole_aligned_words(void **state)
 	assert_false(bitmap_fits(0, 8191));
 }
 
+static void test_what_is_taken_is_counted_and_told_from_what_was_seen_before(void **state)
+{
+	uint64_t *log = memory + 1, seen[LOG_BYTES / 8] = {0};
+	struct bitmap_taken taken;
+
+	mark(3 * PAGE, 2 * PAGE);
+	mark(70 * PAGE, PAGE);
+	taken = bitmap_take(log, seen, LOG_BYTES / 8, 0, 128 * PAGE);
+	assert_int_equal(taken.pages, 3);
+	assert_int_equal(taken.fresh, 3);
+	assert_marked(1, 0);
+	mark(4 * PAGE, 2 * PAGE);
+	mark(70 * PAGE, PAGE);
+	/* Of this memory, and what is in one word with it. */
+	taken = bitmap_take(log, seen, LOG_BYTES / 8, 0, 64 * PAGE);
+	assert_int_equal(taken.pages, 2);
+	assert_int_equal(taken.fresh, 1);
+	assert_int_equal(dirty[8], 0x40);
+}
+
+static void test_marks_are_merged_into_another_log_and_stay_in_theirs(void **state)
+{
+	uint64_t to[LOG_BYTES / 8] = {1, 0};
+
+	mark(3 * PAGE, PAGE);
+	mark(70 * PAGE, PAGE);
+	bitmap_merge(to, memory + 1, LOG_BYTES / 8, 0, 64 * PAGE);
+	assert_int_equal(to[0], 9);
+	assert_int_equal(to[1], 0);
+	bitmap_merge(to, memory + 1, LOG_BYTES / 8, 64 * PAGE, 1000 * PAGE);
+	assert_int_equal(to[1], 0x40);
+	assert_int_equal(dirty[0], 8);
+}
+
 #define BIG_BYTES 65536u
 #define ROUNDS    20u
 
@@ -233,6 +267,8 @@ int main(void)
 	    T(test_without_a_log_nothing_is_written),
 	    T(test_a_log_is_as_long_as_the_memory_in_whole_words),
 	    T(test_a_log_has_whole_aligned_words),
+	    T(test_what_is_taken_is_counted_and_told_from_what_was_seen_before),
+	    T(test_marks_are_merged_into_another_log_and_stay_in_theirs),
 	    T(test_threads_that_mark_and_a_reader_that_takes_words_lose_no_page),
 	};
 

@@ -33,6 +33,14 @@ static int move(void *context, enum session_mode mode, struct diag *diag)
 	return refusal ? diag_set(diag, 1, "%s", refusal) : 0;
 }
 
+static unsigned int measured;
+
+static int rate(void *context, unsigned int seconds, struct diag *diag)
+{
+	measured = seconds;
+	return refusal ? diag_set(diag, 1, "%s", refusal) : 0;
+}
+
 static void fill(struct view *view, void *context)
 {
 	fills++;
@@ -40,7 +48,8 @@ static void fill(struct view *view, void *context)
 			      .uptime_s = 0.25,
 			      .counts = &no_counts,
 			      .move = move,
-			      .swap = swap};
+			      .swap = swap,
+			      .rate = rate};
 }
 
 /* The answer, a string of the caller's; it is one line. */
@@ -144,7 +153,7 @@ static void test_a_mistake_is_answered_by_what_to_do(void **state)
 
 static void test_commands_of_later_versions_are_told_apart_from_nonsense(void **state)
 {
-	static const char *const names[] = {"log-audit", "dirty-rate", "capture", "metrics", "top"};
+	static const char *const names[] = {"log-audit", "capture", "metrics", "top"};
 	char line[64];
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -153,9 +162,13 @@ static void test_commands_of_later_versions_are_told_apart_from_nonsense(void **
 	}
 }
 
-static bool takes_path(const char *name)
+static const char *arguments_of(const char *name)
 {
-	return strcmp(name, "data-path") == 0 || strcmp(name, "swap-backend") == 0;
+	if (strcmp(name, "dirty-rate") == 0)
+		return ",\"arguments\":{\"seconds\":\"5\"}";
+	return strcmp(name, "data-path") == 0 || strcmp(name, "swap-backend") == 0
+		   ? ",\"arguments\":{\"path\":\"auto\"}"
+		   : "";
 }
 
 static void test_help_lists_just_the_commands_that_work(void **state)
@@ -166,7 +179,7 @@ static void test_help_lists_just_the_commands_that_work(void **state)
 	const json_t *row;
 	size_t i;
 
-	assert_int_equal(json_array_size(list), 10);
+	assert_int_equal(json_array_size(list), 11);
 	json_array_foreach(list, i, row)
 	{
 		char line[96];
@@ -174,9 +187,7 @@ static void test_help_lists_just_the_commands_that_work(void **state)
 
 		snprintf(line, sizeof(line), "{\"execute\":\"%s\"%s}",
 			 json_string_value(json_object_get(row, "name")),
-			 takes_path(json_string_value(json_object_get(row, "name")))
-			     ? ",\"arguments\":{\"path\":\"auto\"}"
-			     : "");
+			 arguments_of(json_string_value(json_object_get(row, "name"))));
 		reply = answer_bytes(line, strlen(line));
 		assert_memory_equal(reply, "{\"return\":{", 11);
 		free(reply);
@@ -193,6 +204,25 @@ static void test_swap_backend_is_asked_for_its_path(void **state)
 	assert_string_equal(swapped_to, "/run/b");
 	assert_refused("{\"execute\":\"swap-backend\"}", 26, "GenericError",
 		       "needs the argument 'path'");
+}
+
+#define DIRTY_RATE "{\"execute\":\"dirty-rate\",\"arguments\":"
+
+static void test_dirty_rate_is_asked_for_whole_seconds_up_to_an_hour(void **state)
+{
+	static const char *const lines[] = {
+	    "{\"execute\":\"dirty-rate\"}",     DIRTY_RATE "{\"seconds\":5}}",
+	    DIRTY_RATE "{\"seconds\":\"0\"}}",  DIRTY_RATE "{\"seconds\":\"3601\"}}",
+	    DIRTY_RATE "{\"seconds\":\"-1\"}}", DIRTY_RATE "{\"seconds\":\"5s\"}}",
+	    DIRTY_RATE "{\"seconds\":\"\"}}",
+	};
+
+	refusal = NULL;
+	assert_answer(DIRTY_RATE "{\"seconds\":\"3600\"}}", "{\"return\":{\"measuring\":true}}");
+	assert_int_equal(measured, 3600);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		assert_refused(lines[i], strlen(lines[i]), "GenericError", "dirty-rate");
+	assert_int_equal(measured, 3600);
 }
 
 #define DATA_PATH "{\"execute\":\"data-path\",\"arguments\":"
@@ -339,6 +369,7 @@ int main(void)
 	    cmocka_unit_test(test_commands_of_later_versions_are_told_apart_from_nonsense),
 	    cmocka_unit_test(test_help_lists_just_the_commands_that_work),
 	    cmocka_unit_test(test_swap_backend_is_asked_for_its_path),
+	    cmocka_unit_test(test_dirty_rate_is_asked_for_whole_seconds_up_to_an_hour),
 	    cmocka_unit_test(test_data_path_asks_for_the_mode_of_its_argument),
 	    cmocka_unit_test(test_data_path_without_a_path_or_with_a_wrong_one_is_refused),
 	    cmocka_unit_test(test_a_move_that_is_refused_is_told_with_its_reason),

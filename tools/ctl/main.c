@@ -11,6 +11,7 @@
 
 #define PROGRAM      "vhost-ferryctl"
 #define ANSWER_MS    10000
+#define RATE_SECONDS "10"
 #define MOVE_MS      60000 /* for rings on the move */
 #define MOVE_LOOK_MS 5
 #define COMMAND_MAX  64 /* bytes of a command's name */
@@ -48,6 +49,8 @@ static const struct command {
     SHOWS("log", show_log, "the dirty log of a migration"),
     {"data-path", NULL, "direct, shadow or auto: move every ring, under load", "path"},
     {"swap-backend", NULL, "move the device to the back-end at PATH, dropping nothing", "path"},
+    {"dirty-rate", NULL, "measure for SECONDS (10) how fast the device writes guest memory",
+     "seconds"},
     SHOWS("events", NULL, "follow what happens, until Ctrl-C or the daemon's end"),
 };
 
@@ -275,6 +278,46 @@ static int swap_backend(struct link *link, const struct options *options)
 	return code;
 }
 
+/* Events tell each second, the last time with `done`. */
+static int measure_rate(struct link *link, const struct options *options)
+{
+	const char *seconds = options->argument ? options->argument : RATE_SECONDS;
+	sigset_t unblocked = catch_signals();
+	bool done = false, interrupted = false;
+	struct diag diag;
+	json_t *value;
+
+	if (link_ask(link, options->command, "seconds", seconds, ANSWER_MS, &value, &diag))
+		return complain(EXIT_RUN, diag.text);
+	json_decref(value);
+	while (!done) {
+		const json_t *data;
+		const char *name;
+
+		if (link_event(link, &unblocked, &value, &diag))
+			return complain(EXIT_RUN, diag.text);
+		show_clean(value);
+		name = json_string_value(json_object_get(value, "event"));
+		data = json_object_get(value, "data");
+		interrupted = name && strcmp(name, "FRONTEND_DISCONNECTED") == 0;
+		done = interrupted;
+		if (name && strcmp(name, "DIRTY_RATE") == 0) {
+			done = json_is_true(json_object_get(data, "done"));
+			interrupted = json_is_true(json_object_get(data, "interrupted"));
+			if (options->json && done)
+				print_json(data, JSON_COMPACT);
+			else if (!options->json)
+				show_rate(data);
+			fflush(stdout);
+		}
+		json_decref(value);
+	}
+	if (interrupted)
+		return complain(EXIT_RUN, "dirty-rate: ended early: a migration began, or the "
+					  "front-end left");
+	return finish(EXIT_FINE);
+}
+
 static int run(const struct options *options)
 {
 	struct link link;
@@ -289,6 +332,8 @@ static int run(const struct options *options)
 		code = move_rings(&link, options);
 	else if (strcmp(options->command, "swap-backend") == 0)
 		code = swap_backend(&link, options);
+	else if (strcmp(options->command, "dirty-rate") == 0)
+		code = measure_rate(&link, options);
 	else
 		code = one_answer(&link, options);
 	link_close(&link);
@@ -309,7 +354,8 @@ static int check(struct options *options, poptContext context)
 	command = command_of(options->command);
 	options->argument = poptGetArg(context);
 	extra = poptGetArg(context);
-	if (command && command->key && !options->argument)
+	if (command && command->key && !options->argument &&
+	    strcmp(command->name, "dirty-rate") != 0)
 		return usage(options->command, "needs an argument: see --help");
 	if (command && !command->key)
 		extra = options->argument;

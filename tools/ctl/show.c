@@ -10,8 +10,9 @@
 #include <string.h>
 #include <time.h>
 
-#define LINE_WIDTH 90
-#define PAGE       4096u
+#define LINE_WIDTH     90
+#define QEMU_BANDWIDTH (UINT64_C(128) << 20) /* a second, when nobody sets it */
+#define PAGE           4096u
 
 uint64_t show_number(const json_t *object, const char *key)
 {
@@ -270,6 +271,43 @@ void show_log(const json_t *log)
 	printf("  file          inode %" PRIu64 ", %s, log at offset %" PRIu64 "\n",
 	       show_number(log, "inode"), units_size(show_number(log, "file_size"), bytes),
 	       show_number(log, "offset"));
+}
+
+/* A migration sends again what was written while it sent the last. */
+static void show_verdict(const json_t *rate)
+{
+	uint64_t bytes = show_number(rate, "bytes_per_second");
+	char text[UNITS_TEXT_MAX];
+
+	printf("the device alone dirties %s a second: a migration gets ahead of it at more than "
+	       "that, %s at QEMU's default of 128 MiB a second; what the guest's processors "
+	       "write comes on top\n",
+	       units_size(bytes, text), bytes < QEMU_BANDWIDTH ? "also" : "but not");
+}
+
+void show_rate(const json_t *rate)
+{
+	const json_t *queue;
+	struct grid grid;
+	size_t i;
+
+	printf("%" PRIu64 " of %" PRIu64 " s: %" PRIu64 " pages a second, %" PRIu64 " distinct\n",
+	       show_number(rate, "seconds"), show_number(rate, "of"),
+	       show_number(rate, "pages_per_second"), show_number(rate, "distinct_pages"));
+	if (!show_true(rate, "done"))
+		return;
+	grid_begin(&grid, "rrr");
+	grid_add(&grid, "queue");
+	grid_add(&grid, "pages");
+	grid_add(&grid, "bytes");
+	json_array_foreach(json_object_get(rate, "queues"), i, queue)
+	{
+		grid_add(&grid, "%" PRIu64, show_number(queue, "queue"));
+		grid_add(&grid, "%" PRIu64, show_number(queue, "pages"));
+		grid_add(&grid, "%" PRIu64, show_number(queue, "bytes"));
+	}
+	grid_end(&grid, "  ");
+	show_verdict(rate);
 }
 
 static void show_value(const char *key, json_t *value)

@@ -15,6 +15,8 @@ void show_queues(const json_t *queues);
 void show_memory(const json_t *memory);
 void show_iotlb(const json_t *iotlb);
 void show_log(const json_t *log);
+/* One line, or with `done` all. */
+void show_rate(const json_t *rate);
 
 /* One line. */
 void show_event(const json_t *event);
