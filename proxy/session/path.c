@@ -113,6 +113,10 @@ void path_ask_enable(struct session *session, unsigned int index)
 		stage_ask(session, wire_request_state(WIRE_SET_VRING_ENABLE, 0, index, 1));
 }
 
+/*
+ * The call before the addresses: DPDK works on a further pair's ring from its addresses
+ * on, and what it completes before it has a call, nobody is ever called for.
+ */
 static void configure_shadow(struct session *session, unsigned int index)
 {
 	const struct queue_state *queue = &session->queues[index];
@@ -125,9 +129,9 @@ static void configure_shadow(struct session *session, unsigned int index)
 	/* Where the back-end is: vhost-device-scsi 0.1.0 goes on at its own used index. */
 	stage_ask(session, wire_request_state(WIRE_SET_VRING_BASE, 0, index,
 					      packed(session) ? PACKED_FRESH : queue->back_base));
+	path_ask_fd(session, WIRE_SET_VRING_CALL, index, true, SESSION_FD_RING_CALL);
 	stage_ask(session, wire_request_addr(0, index, 0, slot + ARENA_DESC, slot + ARENA_DEVICE,
 					     slot + ARENA_DRIVER, 0));
-	path_ask_fd(session, WIRE_SET_VRING_CALL, index, true, SESSION_FD_RING_CALL);
 	path_ask_fd(session, WIRE_SET_VRING_KICK, index, true, SESSION_FD_RING_KICK);
 	path_ask_enable(session, index);
 }
@@ -138,9 +142,9 @@ static void configure_direct(struct session *session, unsigned int index)
 
 	stage_ask(session, wire_request_state(WIRE_SET_VRING_NUM, 0, index, queue->size));
 	stage_ask(session, wire_request_state(WIRE_SET_VRING_BASE, 0, index, queue->base));
+	path_ask_fd(session, WIRE_SET_VRING_CALL, index, queue->has_call, SESSION_FD_GUEST_CALL);
 	stage_ask(session, wire_request_addr(0, index, queue->flags, queue->desc, queue->used,
 					     queue->avail, queue->log));
-	path_ask_fd(session, WIRE_SET_VRING_CALL, index, queue->has_call, SESSION_FD_GUEST_CALL);
 	path_ask_fd(session, WIRE_SET_VRING_KICK, index, queue->has_kick, SESSION_FD_GUEST_KICK);
 	path_ask_enable(session, index);
 }

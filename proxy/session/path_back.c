@@ -186,12 +186,12 @@ void path_configure(struct session *session, unsigned int index)
 
 	if (queue->size)
 		stage_ask(session, wire_request_state(WIRE_SET_VRING_NUM, 0, index, queue->size));
-	if (queue->addressed) {
+	if (queue->addressed)
 		stage_ask(session, wire_request_state(WIRE_SET_VRING_BASE, 0, index, queue->base));
-		stage_ask(session, wire_request_addr(0, index, queue->flags, queue->desc,
-						     queue->used, queue->avail, queue->log));
-	}
 	if (queue->has_call)
 		path_ask_fd(session, WIRE_SET_VRING_CALL, index, true, SESSION_FD_GUEST_CALL);
+	if (queue->addressed)
+		stage_ask(session, wire_request_addr(0, index, queue->flags, queue->desc,
+						     queue->used, queue->avail, queue->log));
 	path_ask_enable(session, index);
 }

@@ -267,7 +267,7 @@ class Testpmd(Child):
         """Packets it has received, and had no room to send on."""
         after = self.log.mark()
         self.send("show fwd stats all\n")
-        return int(self.wait_line(r"TX-dropped:\s*(\d+)", 10, after).group(1))
+        return int(self.wait_line(r"TX-dropped:\s*(\d+)\s+TX-total", 10, after).group(1))
 
     def wait_received(self, packets, timeout=PATIENCE):
         return wait_until(

@@ -54,7 +54,7 @@ static struct wire_message *address(uint32_t flags, bool logged)
 static void start_ring(struct shadow *shadow)
 {
 	static const uint32_t started[] = {WIRE_SET_VRING_NUM, WIRE_SET_VRING_BASE,
-					   WIRE_SET_VRING_ADDR, WIRE_SET_VRING_CALL,
+					   WIRE_SET_VRING_CALL, WIRE_SET_VRING_ADDR,
 					   WIRE_SET_VRING_KICK};
 	struct client *front = &shadow->ends.front;
 	int event = eventfd(0, EFD_CLOEXEC);

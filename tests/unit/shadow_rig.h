@@ -158,8 +158,8 @@ static inline void shadow_attached(struct rig *rig, unsigned int ring, uint32_t 
 	rig_then(rig, EFFECT_ATTACH, ring);
 	shadow_state_sent(rig, WIRE_SET_VRING_NUM, ring, RING_SIZE);
 	shadow_state_sent(rig, WIRE_SET_VRING_BASE, ring, fresh);
-	shadow_address_sent(rig, ring);
 	shadow_fd_sent(rig, WIRE_SET_VRING_CALL, ring, SESSION_FD_RING_CALL);
+	shadow_address_sent(rig, ring);
 	shadow_fd_sent(rig, WIRE_SET_VRING_KICK, ring, SESSION_FD_RING_KICK);
 }
 
@@ -170,9 +170,9 @@ static inline void shadow_direct(struct rig *rig, unsigned int ring, uint32_t ba
 
 	shadow_state_sent(rig, WIRE_SET_VRING_NUM, ring, RING_SIZE);
 	shadow_state_sent(rig, WIRE_SET_VRING_BASE, ring, base);
+	shadow_fd_sent(rig, WIRE_SET_VRING_CALL, ring, SESSION_FD_GUEST_CALL);
 	message = rig_then_sent(rig, PORT_BACK_MAIN, WIRE_SET_VRING_ADDR);
 	assert_int_equal(bytes_load64(message->payload + 8), RING_AT + ring * 0x10000ull);
-	shadow_fd_sent(rig, WIRE_SET_VRING_CALL, ring, SESSION_FD_GUEST_CALL);
 	shadow_fd_sent(rig, WIRE_SET_VRING_KICK, ring, SESSION_FD_GUEST_KICK);
 }
 
