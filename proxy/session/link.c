@@ -117,7 +117,6 @@ int session_back_lost(struct session *session, uint64_t now_ns, uint64_t complet
 		      struct diag *diag)
 {
 	struct link *link = &session->link;
-	struct wire_message *kick;
 	int result;
 
 	session->now_ns = now_ns;
@@ -134,10 +133,6 @@ int session_back_lost(struct session *session, uint64_t now_ns, uint64_t complet
 	sm_move(&link->sm, LINK_AWAY);
 	settle_requests(session);
 	path_lost(session);
-	kick = session->record_waits;
-	session->record_waits = NULL;
-	if (kick)
-		stage_again(session, kick);
 	stage_send_due(session, WIRE_MAIN);
 	return 0;
 }
@@ -214,6 +209,11 @@ static void ask_again(struct session *session)
 	while ((request = exchange_adopt(exchange)))
 		effects_send(session, PORT_BACK_MAIN, request);
 	pass_waiting(session);
+	/* A ring whose start waited for the record of the last one. */
+	request = session->record_waits;
+	session->record_waits = NULL;
+	if (request)
+		stage_again(session, request);
 }
 
 /* Either side may be waiting for a notification that the last one owed it. */

@@ -15,11 +15,12 @@
 /*
  * The order matters where two stages care for one message: features decides
  * what is passed before others read it, and postcopy and state keep back what
- * no back-end may see before memory and rings take note of it.
+ * no back-end may see before memory and rings take note of it. A ring that has to
+ * wait for the record of its back-end waits before it counts as started.
  */
 static const struct stage *const stages[] = {
-    &stage_features, &stage_postcopy, &stage_state,    &stage_backreq, &stage_memory, &stage_dirty,
-    &stage_iotlb,    &stage_rings,    &stage_inflight, &stage_keep,    &stage_shadow,
+    &stage_features, &stage_postcopy, &stage_state, &stage_backreq, &stage_memory, &stage_dirty,
+    &stage_iotlb,    &stage_inflight, &stage_rings, &stage_keep,    &stage_shadow,
 };
 
 static const struct {

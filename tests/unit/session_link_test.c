@@ -178,6 +178,82 @@ static void test_what_can_not_be_given_again_ends_the_session_with_the_reason(vo
 	rig_end(rig);
 }
 
+static struct wire_message *record_reply(struct rig *rig)
+{
+	struct wire_message *reply =
+	    wire_message_new(WIRE_GET_INFLIGHT_FD, WIRE_VERSION | WIRE_FLAG_REPLY, 24);
+
+	bytes_store64(reply->payload, 4096);
+	bytes_store16(reply->payload + 16, 1);
+	bytes_store16(reply->payload + 18, RING_SIZE);
+	return rig_with_fd(rig, reply, 11);
+}
+
+/* A back-end that keeps a record itself, and a front-end that knows of none. */
+static struct rig *recording(void)
+{
+	const uint64_t virtio = DISK | WIRE_BIT(WIRE_F_PROTOCOL_FEATURES);
+	struct rig *rig = rig_new_with(&(struct session_config){
+	    .mode = MODE_AUTO, .device = WIRE_DEVICE_BLK, .keep_record = true});
+
+	rig_front(rig, wire_request(WIRE_GET_FEATURES, 0));
+	rig_back(rig, wire_reply_u64(WIRE_GET_FEATURES, virtio));
+	rig_front(rig, wire_request(WIRE_GET_PROTOCOL_FEATURES, 0));
+	rig_back(rig, wire_reply_u64(WIRE_GET_PROTOCOL_FEATURES, PROTOCOL | INFLIGHT));
+	rig_front(rig, wire_request_u64(WIRE_SET_PROTOCOL_FEATURES, 0, PROTOCOL));
+	forget_effects(rig);
+	rig_set_features(rig, rig->session->virtio.shown);
+	shadow_table(rig, 1);
+	shadow_configures(rig, 0);
+	forget_effects(rig);
+	shadow_kicks(rig, 0);
+	rig_then_sent(rig, PORT_BACK_MAIN, WIRE_GET_INFLIGHT_FD);
+	rig_idle(rig);
+	assert_false(session_wants(rig->session, PORT_FRONT_MAIN));
+	return rig;
+}
+
+static void record_comes(struct rig *rig)
+{
+	rig_back(rig, record_reply(rig));
+	rig_then(rig, EFFECT_KEEP_RECORD, 0);
+	rig_then_sent(rig, PORT_BACK_MAIN, WIRE_SET_INFLIGHT_FD);
+	rig_then(rig, EFFECT_KEEP_KICK, 0);
+	rig_then_sent(rig, PORT_BACK_MAIN, WIRE_SET_VRING_KICK);
+	assert_true(session_wants(rig->session, PORT_FRONT_MAIN));
+}
+
+static void test_a_record_nobody_asked_for_is_asked_for_before_the_first_start(void **state)
+{
+	struct rig *rig = recording();
+
+	record_comes(rig);
+	lost(rig);
+	rig_then(rig, EFFECT_STAND, 0);
+	rig_ring_stood(rig, 0, 9);
+	rig_adopted(rig);
+	rig_then_sent(rig, PORT_BACK_MAIN, WIRE_SET_FEATURES);
+	rig_then_sent(rig, PORT_BACK_MAIN, WIRE_SET_MEM_TABLE);
+	rig_then_sent(rig, PORT_BACK_MAIN, WIRE_SET_INFLIGHT_FD);
+	shadow_state_sent(rig, WIRE_SET_VRING_NUM, 0, RING_SIZE);
+	shadow_state_sent(rig, WIRE_SET_VRING_BASE, 0, 9);
+	rig_end(rig);
+}
+
+static void test_one_that_died_before_it_gave_its_record_is_followed_by_one_that_does(void **state)
+{
+	struct rig *rig = recording();
+
+	lost(rig);
+	rig_adopted(rig);
+	rig_back(rig, wire_reply_u64(WIRE_SET_MEM_TABLE, 0));
+	forget_effects(rig);
+	replayed(rig);
+	rig_then_sent(rig, PORT_BACK_MAIN, WIRE_GET_INFLIGHT_FD);
+	record_comes(rig);
+	rig_end(rig);
+}
+
 static void test_five_deaths_in_a_moment_are_the_end(void **state)
 {
 	struct rig *rig = shadow_disk();
@@ -251,6 +327,9 @@ int main(void)
 	    cmocka_unit_test(test_a_reset_forgets_what_is_parked),
 	    cmocka_unit_test(test_a_question_that_only_a_back_end_can_answer_waits),
 	    cmocka_unit_test(test_what_can_not_be_given_again_ends_the_session_with_the_reason),
+	    cmocka_unit_test(test_a_record_nobody_asked_for_is_asked_for_before_the_first_start),
+	    cmocka_unit_test(
+		test_one_that_died_before_it_gave_its_record_is_followed_by_one_that_does),
 	    cmocka_unit_test(test_five_deaths_in_a_moment_are_the_end),
 	    cmocka_unit_test(test_a_swap_drains_and_goes_on_elsewhere),
 	    cmocka_unit_test(test_a_swap_whose_old_back_end_dies_is_a_loss),
