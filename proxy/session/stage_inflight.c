@@ -156,13 +156,16 @@ static struct wire_message *request_for_all(const struct session *session)
 static bool wants_record(const struct session *session)
 {
 	return (session->protocol.passed & WIRE_BIT(WIRE_PF_INFLIGHT_SHMFD)) && !acked(session) &&
-	       !session->kept.record && !link_away(session);
+	       !session->kept.record;
 }
 
+/* The ring has not started until there is one: no back-end may be given it before. */
 static enum stage_verdict hold_kick(struct session *session, struct crossing *crossing)
 {
+	stage_queue(session, crossing)->started = false;
 	session->record_waits = crossing->message;
-	stage_ask(session, request_for_all(session));
+	if (!link_away(session))
+		stage_ask(session, request_for_all(session));
 	return STAGE_TAKEN;
 }
 

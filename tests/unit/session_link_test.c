@@ -190,7 +190,7 @@ static struct wire_message *record_reply(struct rig *rig)
 }
 
 /* A back-end that keeps a record itself, and a front-end that knows of none. */
-static struct rig *recording(void)
+static struct rig *recording_until_start(void)
 {
 	const uint64_t virtio = DISK | WIRE_BIT(WIRE_F_PROTOCOL_FEATURES);
 	struct rig *rig = rig_new_with(&(struct session_config){
@@ -206,6 +206,13 @@ static struct rig *recording(void)
 	shadow_table(rig, 1);
 	shadow_configures(rig, 0);
 	forget_effects(rig);
+	return rig;
+}
+
+static struct rig *recording(void)
+{
+	struct rig *rig = recording_until_start();
+
 	shadow_kicks(rig, 0);
 	rig_then_sent(rig, PORT_BACK_MAIN, WIRE_GET_INFLIGHT_FD);
 	rig_idle(rig);
@@ -245,6 +252,23 @@ static void test_one_that_died_before_it_gave_its_record_is_followed_by_one_that
 	struct rig *rig = recording();
 
 	lost(rig);
+	rig_adopted(rig);
+	rig_back(rig, wire_reply_u64(WIRE_SET_MEM_TABLE, 0));
+	forget_effects(rig);
+	replayed(rig);
+	rig_then_sent(rig, PORT_BACK_MAIN, WIRE_GET_INFLIGHT_FD);
+	record_comes(rig);
+	rig_end(rig);
+}
+
+static void test_a_ring_started_while_it_is_away_waits_for_the_next_ones_record(void **state)
+{
+	struct rig *rig = recording_until_start();
+
+	lost(rig);
+	shadow_kicks(rig, 0);
+	rig_idle(rig);
+	assert_false(session_wants(rig->session, PORT_FRONT_MAIN));
 	rig_adopted(rig);
 	rig_back(rig, wire_reply_u64(WIRE_SET_MEM_TABLE, 0));
 	forget_effects(rig);
@@ -330,6 +354,7 @@ int main(void)
 	    cmocka_unit_test(test_a_record_nobody_asked_for_is_asked_for_before_the_first_start),
 	    cmocka_unit_test(
 		test_one_that_died_before_it_gave_its_record_is_followed_by_one_that_does),
+	    cmocka_unit_test(test_a_ring_started_while_it_is_away_waits_for_the_next_ones_record),
 	    cmocka_unit_test(test_five_deaths_in_a_moment_are_the_end),
 	    cmocka_unit_test(test_a_swap_drains_and_goes_on_elsewhere),
 	    cmocka_unit_test(test_a_swap_whose_old_back_end_dies_is_a_loss),
