@@ -136,6 +136,13 @@ class PeerTest(unittest.TestCase):
         if not wanted():
             self.skipTest("RIG_FERRY=0: this is about the daemon itself")
 
+    def need_sound_source(self, version):
+        """QEMU 7.2 under TCG loses pages that the guest's processor wrote: of about
+        50 migrations from it without the daemon, and 70 with it, one each ended with
+        the guest's kernel dead. From QEMU 10 none did."""
+        if version == 7 and not full():
+            self.skipTest("QEMU 7.2 as the source loses pages without the daemon too: FERRY_FULL=1")
+
     def need_rust(self, program_name):
         reason = RustBackend.missing(program_name)
         if reason:
