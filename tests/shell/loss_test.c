@@ -2,9 +2,11 @@
 /* Back-ends killed and swapped under a guest that reads back all it wrote. */
 #include "disk_rig.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Each costs the guest what the back-end takes to start, some milliseconds. */
@@ -53,9 +55,35 @@ static void wait_back(struct disk_rig *disk, unsigned int times)
 	}
 }
 
-/* Killed at any moment, also just after it came back. */
+static struct timespec last_write(const struct disk_rig *disk)
+{
+	char path[RIG_PATH];
+	struct stat st;
+
+	rig_path(&disk->rig, path, "disk");
+	assert_return_code(stat(path, &st), errno);
+	return st.st_mtim;
+}
+
+/* A back-end that never gets to do anything, five times in a row, would be given up. */
+static void wait_work(const struct disk_rig *disk, pid_t guest, struct timespec since)
+{
+	int64_t until = rig_now_ms() + RIG_MS;
+	struct timespec now;
+
+	do {
+		usleep(1000);
+		now = last_write(disk);
+		if (rig_now_ms() > until)
+			fail_msg("nothing is written any more");
+	} while (now.tv_sec == since.tv_sec && now.tv_nsec == since.tv_nsec &&
+		 !disk_guest_ended(guest));
+}
+
+/* Killed at any moment, every third time also just after it came back. */
 static void killed_under_load(struct disk_rig *disk, const char *options)
 {
+	struct timespec written = last_write(disk);
 	unsigned int seed = 1;
 	char load[256];
 	pid_t guest;
@@ -63,10 +91,12 @@ static void killed_under_load(struct disk_rig *disk, const char *options)
 
 	snprintf(load, sizeof(load), "%s --seconds=%u", options, LOSSES / 20 + 2);
 	guest = disk_guest_start(disk, &out, load);
-	daemon_wait_log(&disk->rig.daemon, 0, "negotiated", NULL);
 	for (unsigned int i = 1; i <= LOSSES && !disk_guest_ended(guest); i++) {
+		if (i % 3)
+			wait_work(disk, guest, written);
 		usleep((useconds_t)(rand_r(&seed) % 30000));
 		disk_dies(disk);
+		written = last_write(disk);
 		wait_back(disk, i);
 	}
 	disk_guest_verified(guest, out, options);
