@@ -216,11 +216,15 @@ static void ask_again(struct session *session)
 		stage_again(session, request);
 }
 
-/* Either side may be waiting for a notification that the last one owed it. */
+/*
+ * The guest may be waiting for a notification that the last one owed it. A Rust
+ * back-end, kicked for what was submitted again before it has taken the ring's
+ * SET_VRING_ENABLE, forgets that it was; by now it has.
+ */
 static void nudge_all(struct session *session)
 {
 	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
-		if (session->queues[i].path.state == PATH_DIRECT)
+		if (session->queues[i].path.state != PATH_STOPPED)
 			effects_add(session, &(struct effect){.kind = EFFECT_NUDGE, .queue = i});
 }
 

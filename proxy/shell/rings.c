@@ -402,11 +402,12 @@ static int await(struct rings *rings, const struct effect *effect, struct diag *
 	return result;
 }
 
-/* After a move either side may be waiting for a notification that went the old way. */
+/* Either side may be waiting for a notification that went another way, or was not heard. */
 static int nudge(const struct rings *rings, unsigned int index)
 {
 	fds_raise(rings->fds[index].guest_call);
 	fds_raise(rings->fds[index].guest_kick);
+	fds_raise(rings->fds[index].ring_kick);
 	return 0;
 }
 

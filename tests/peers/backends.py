@@ -82,10 +82,6 @@ class TestDisk(Child):
         self.wait_listening(self.socket)
 
 
-# It listens by then, and no longer once somebody has come.
-SERVES_ONE = "Waiting for vhost-user socket connection"
-
-
 class VirtiofsdC(Child):
     """The virtiofsd of QEMU 7.2. Serves one connection, then ends."""
 
@@ -96,7 +92,7 @@ class VirtiofsdC(Child):
             "/usr/lib/qemu/virtiofsd", f"--socket-path={self.socket}",
             "-o", f"source={self.share}", "-o", "cache=auto",
         ])  # fmt: skip
-        self.wait_line(SERVES_ONE)
+        self.wait_served(self.socket)
 
     def again(self):
         """SIGKILL, and the next one in its place."""
@@ -131,7 +127,7 @@ class VirtiofsdRust(RustBackend):
         super().__init__(rig, "virtiofsd", [
             "--socket-path", self.socket, "--shared-dir", self.share,
         ])  # fmt: skip
-        self.wait_line(SERVES_ONE)
+        self.wait_served(self.socket)
 
     def again(self):
         """SIGKILL, and the next one in its place."""
@@ -150,14 +146,20 @@ class VsockRust(RustBackend):
             super().__init__(rig, "vhost-device-vsock", [
                 "--vm", f"guest-cid=3,socket={self.socket},uds-path={uds}",
             ])  # fmt: skip
-            self.wait_listening(self.socket)
+            self.wait_served(self.socket)
         except BaseException:
             self.echo.close()
             raise
 
     def kill(self):
+        if self.alive():
+            self.echo.close()
         super().kill()
-        self.echo.close()
+
+    def again(self):
+        """SIGKILL, and the next one in its place."""
+        self.kill()
+        return VsockRust(self.rig, socket_path=self.socket)
 
 
 class ScsiRust(RustBackend):
@@ -170,7 +172,12 @@ class ScsiRust(RustBackend):
             for which in range(size_mb << 8):
                 file.write(block_content(which, 1))
         super().__init__(rig, "vhost-device-scsi", ["--socket-path", self.socket, image])
-        self.wait_listening(self.socket)
+        self.wait_served(self.socket)
+
+    def again(self):
+        """SIGKILL, and the next one in its place, with as good a disk."""
+        self.kill()
+        return ScsiRust(self.rig, socket_path=self.socket)
 
 
 class Echo:

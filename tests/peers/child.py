@@ -36,15 +36,26 @@ def wait_until(what, predicate, timeout=PATIENCE, interval=0.02):
         time.sleep(interval)
 
 
-def listening(path) -> bool:
-    """Whether a unix socket listens at path: it exists before it listens."""
+CONNECTED = 3
+
+
+def _sockets(path):
+    """(whether it listens, state) of each unix socket of this name."""
     with open("/proc/net/unix", encoding="utf-8", errors="replace") as table:
         for line in table:
             words = line.split()
             if len(words) > 7 and words[7] == str(path):
-                if int(words[3], 16) & 0x10000:
-                    return True
-    return False
+                yield int(words[3], 16) & 0x10000 != 0, int(words[5], 16)
+
+
+def listening(path) -> bool:
+    """Whether a unix socket listens at path: it exists before it listens."""
+    return any(listens for listens, _ in _sockets(path))
+
+
+def served(path) -> bool:
+    """Whether one does, or has: some listen no longer once somebody has come."""
+    return any(listens or state == CONNECTED for listens, state in _sockets(path))
 
 
 class Log:
@@ -204,6 +215,11 @@ class Child:
             f"{self.name} listens at {path}",
             lambda: self.expect_alive() or listening(path),
             timeout,
+        )
+
+    def wait_served(self, path):
+        wait_until(
+            f"{self.name} listens at {path}, or has", lambda: self.expect_alive() or served(path)
         )
 
     def wait_exit(self, timeout=PATIENCE) -> int:

@@ -35,6 +35,7 @@ static void test_requests_in_flight_of_a_relayed_ring_go_to_the_next(void **stat
 	assert_false(session_wants(rig->session, PORT_FRONT_MAIN));
 	rig_back(rig, wire_reply_u64(WIRE_SET_MEM_TABLE, 0));
 	replayed(rig);
+	assert_true(did(rig, EFFECT_NUDGE));
 	assert_int_equal(rig_events(rig, "BACKEND_BACK"), 1);
 	assert_int_equal(rig->session->link.parked, 3);
 	assert_true(session_wants(rig->session, PORT_FRONT_MAIN));
@@ -71,6 +72,7 @@ static void test_a_stop_waits_for_the_next_back_end_to_complete_what_is_parked(v
 	forget_effects(rig);
 	rig_back(rig, wire_reply_u64(WIRE_SET_MEM_TABLE, 0));
 	replayed(rig);
+	rig_then(rig, EFFECT_NUDGE, 0);
 	rig_drained(rig, 0, 43);
 	rig_then(rig, EFFECT_DETACH, 0);
 	shadow_state_sent(rig, WIRE_GET_VRING_BASE, 0, 0);
