@@ -120,6 +120,25 @@ static void test_a_network_device_needs_no_inflight_record(void **state)
 	check_missing(&disk, "reconnect", "INFLIGHT_SHMFD (protocol bit 12)");
 }
 
+static void test_a_lost_disk_comes_back_behind_the_daemon(void **state)
+{
+	assert_int_equal(verdict_of(&storage_daemon, "reconnect").daemon, VERDICT_ADDS);
+	assert_int_equal(verdict_of(&testpmd, "reconnect").daemon, VERDICT_ADDS);
+}
+
+static void test_open_files_and_streams_of_a_lost_back_end_nobody_can_add(void **state)
+{
+	struct verdict_facts vsock = virtiofsd;
+	struct verdict verdict = verdict_of(&virtiofsd, "reconnect");
+
+	assert_int_equal(verdict.daemon, VERDICT_NEVER);
+	assert_true(noted(&verdict.notes, "a new mount works"));
+	vsock.device = WIRE_DEVICE_VSOCK;
+	verdict = verdict_of(&vsock, "reconnect");
+	assert_int_equal(verdict.daemon, VERDICT_NEVER);
+	assert_true(noted(&verdict.notes, "open streams"));
+}
+
 static void test_a_file_system_needs_device_state_which_nobody_can_add(void **state)
 {
 	struct verdict_facts with = virtiofsd;
@@ -205,7 +224,8 @@ static void test_nothing_else_is_claimed_for_the_daemon_yet(void **state)
 	verdict_all(&storage_daemon, verdicts);
 	for (unsigned int i = 0; i < VERDICT_COUNT; i++) {
 		assert_int_equal(verdicts[i].daemon == VERDICT_ADDS,
-				 strcmp(verdicts[i].key, "precopy") == 0);
+				 strcmp(verdicts[i].key, "precopy") == 0 ||
+				     strcmp(verdicts[i].key, "reconnect") == 0);
 		assert_true(strlen(verdict_daemon_key(verdicts[i].daemon)) > 0);
 		assert_true(strlen(verdict_daemon_text(verdicts[i].daemon)) > 0);
 	}
@@ -271,6 +291,8 @@ int main(void)
 	    cmocka_unit_test(test_nothing_offered_lacks_every_bit_of_every_capability),
 	    cmocka_unit_test(test_each_missing_bit_alone_is_named),
 	    cmocka_unit_test(test_a_network_device_needs_no_inflight_record),
+	    cmocka_unit_test(test_a_lost_disk_comes_back_behind_the_daemon),
+	    cmocka_unit_test(test_open_files_and_streams_of_a_lost_back_end_nobody_can_add),
 	    cmocka_unit_test(test_a_file_system_needs_device_state_which_nobody_can_add),
 	    cmocka_unit_test(test_pagefault_with_memory_slots_is_said_to_break),
 	    cmocka_unit_test(test_the_viommu_of_a_network_back_end_is_said_to_corrupt),

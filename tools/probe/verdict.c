@@ -148,8 +148,20 @@ static void explain_reconnect(const struct verdict_facts *facts, struct verdict 
 	if (facts->device == WIRE_DEVICE_NET) {
 		note(&verdict->notes, "a network device needs no inflight record: its rings go on "
 				      "at the used index, frames on their way are lost");
+		note(&verdict->notes, "packed rings that are direct do not: only the back-end "
+				      "knows where (vhost-ferry --data-path=shadow)");
 		return;
 	}
+	/* Nobody can make up what the back-end alone knows. */
+	if (facts->device == WIRE_DEVICE_FS || facts->device == WIRE_DEVICE_VSOCK)
+		verdict->daemon = VERDICT_NEVER;
+	if (facts->device == WIRE_DEVICE_FS)
+		note(&verdict->notes, "mounts and open files are state of the back-end: behind "
+				      "vhost-ferry they get errors instead of a hang, and a new "
+				      "mount works");
+	if (facts->device == WIRE_DEVICE_VSOCK)
+		note(&verdict->notes, "open streams are state of the back-end: behind vhost-ferry "
+				      "new ones work");
 	if (!verdict->has)
 		note(&verdict->notes,
 		     "requests in flight when the back-end dies are lost, unless it completes them "
@@ -202,7 +214,7 @@ static const struct row rows[] = {
      "reconnection without loss",
      1,
      {PROTOCOL_EXCEPT(INFLIGHT_SHMFD, NET)},
-     VERDICT_NOT_YET,
+     VERDICT_ADDS,
      explain_reconnect},
     {"packed-ring", "packed ring", 1, {VIRTIO(RING_PACKED)}, VERDICT_NEVER, explain_packed},
     {"multi-queue", "multi-queue", 1, {PROTOCOL(MQ)}, VERDICT_NEVER, explain_queues},
