@@ -59,7 +59,7 @@ static void decide_log(struct session *session)
 	/* Once offered it stays. */
 	if (!session->log_ours)
 		session->log_ours = session->virtio.known && session->protocol.known && !hidden &&
-				    path_possible(session) && kinds_movable(session) &&
+				    path_possible(session) &&
 				    (config->log == LOG_OURS ||
 				     (config->log == LOG_WHERE_LACKING && !logs(session)));
 	if (!session->log_ours)

@@ -9,7 +9,7 @@ page of poison there. Without the daemon QEMU refuses to migrate such a back-end
 
 import time
 
-from rig import PeerTest, QemuGuest, Qsd, TestDisk, TestpmdVhost, full, main, wait_until
+from rig import PeerTest, QemuGuest, Qsd, ScsiRust, TestDisk, TestpmdVhost, full, main, wait_until
 
 WORK = "blk,/dev/vda,8,16,8"
 # Bytes a second: at once, or so that it does not end by itself.
@@ -145,6 +145,20 @@ class Log(PeerTest):
         path = (lambda: source_disk.socket, lambda: ferry.socket, lambda: source_disk.socket)
         self.there_and_back([10, 10, 10], (source_disk, target_disk), path)
         ferry.check_idle()
+
+    def test_a_scsi_back_end_in_rust_that_can_not_log_is_migrated(self):
+        self.need_ferry()
+        self.need_rust("vhost-device-scsi")
+        back_ends = [ScsiRust(self.rig, socket_path=self.rig.path(f"scsi{i}.sock")) for i in (1, 2)]
+        ferries = [
+            self.rig.between(back_end, socket=f"vf{i}.sock")
+            for i, back_end in enumerate(back_ends)
+        ]
+        # Each of them serves one front-end, then it ends.
+        sockets = [lambda: ferries[0].socket, lambda: ferries[1].socket]
+        self.there_and_back([10, 10], (), sockets, kind="scsi")
+        for ferry in ferries:
+            ferry.check_idle()
 
     def test_a_network_card_under_traffic_is_migrated_with_a_log_of_the_daemon_s(self):
         self.need_ferry()

@@ -140,7 +140,6 @@ static void not_ours(const struct session_config *config)
 static void test_it_is_not_offered_where_nobody_would_keep_it(void **state)
 {
 	not_ours(&(struct session_config){.device = WIRE_DEVICE_BLK});
-	not_ours(&(struct session_config){.device = WIRE_DEVICE_UNKNOWN, .log = LOG_OURS});
 	not_ours(&(struct session_config){
 	    .device = WIRE_DEVICE_BLK, .log = LOG_OURS, .offers.watch_only = true});
 	not_ours(&(struct session_config){

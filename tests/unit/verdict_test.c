@@ -202,8 +202,8 @@ static void test_postcopy_is_blocked_by_what_blocks_precopy(void **state)
 	assert_true(noted(&verdict.notes, "for what precopy lacks"));
 }
 
-/* A disk's rings are relayed, and what is relayed is logged. */
-static void test_the_daemon_adds_the_log_of_a_disk_and_no_other_s(void **state)
+/* What is relayed is logged; QEMU migrates no vsock device whatever it has. */
+static void test_the_daemon_adds_the_log_of_what_qemu_can_migrate(void **state)
 {
 	struct verdict_facts facts = storage_daemon;
 
@@ -211,6 +211,8 @@ static void test_the_daemon_adds_the_log_of_a_disk_and_no_other_s(void **state)
 	check_missing(&facts, "precopy", "VHOST_F_LOG_ALL (virtio bit 26)");
 	assert_int_equal(verdict_of(&facts, "precopy").daemon, VERDICT_ADDS);
 	facts.device = WIRE_DEVICE_SCSI;
+	assert_int_equal(verdict_of(&facts, "precopy").daemon, VERDICT_ADDS);
+	facts.device = WIRE_DEVICE_VSOCK;
 	assert_int_equal(verdict_of(&facts, "precopy").daemon, VERDICT_NOT_YET);
 	facts = storage_daemon;
 	facts.features &= ~WIRE_BIT(WIRE_F_PROTOCOL_FEATURES);
@@ -298,7 +300,7 @@ int main(void)
 	    cmocka_unit_test(test_the_viommu_of_a_network_back_end_is_said_to_corrupt),
 	    cmocka_unit_test(test_a_host_without_any_way_to_userfaultfd_is_named_with_all_three),
 	    cmocka_unit_test(test_postcopy_is_blocked_by_what_blocks_precopy),
-	    cmocka_unit_test(test_the_daemon_adds_the_log_of_a_disk_and_no_other_s),
+	    cmocka_unit_test(test_the_daemon_adds_the_log_of_what_qemu_can_migrate),
 	    cmocka_unit_test(test_nothing_else_is_claimed_for_the_daemon_yet),
 	    cmocka_unit_test(test_bits_that_are_hidden_or_nameless_are_noted),
 	    cmocka_unit_test(test_a_back_end_without_protocol_features_is_told_so),

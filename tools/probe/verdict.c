@@ -74,7 +74,7 @@ static void explain_precopy(const struct verdict_facts *facts, struct verdict *v
 	if (!can_precopy(facts))
 		note(&verdict->notes, "QEMU refuses to migrate a guest with this device");
 	/* What the daemon relays, it can log; protocol features carry the log to it. */
-	if (facts->device == WIRE_DEVICE_BLK &&
+	if (facts->device != WIRE_DEVICE_VSOCK &&
 	    (facts->features & WIRE_BIT(WIRE_F_PROTOCOL_FEATURES)))
 		verdict->daemon = VERDICT_ADDS;
 	if (facts->device == WIRE_DEVICE_FS && !has_protocol(facts, WIRE_PF_DEVICE_STATE)) {
