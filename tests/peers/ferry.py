@@ -77,6 +77,16 @@ class Ferry(Child):
     def status(self):
         return self.query("status")
 
+    def relayed(self):
+        """How many requests were."""
+        return sum(queue["relayed"] for queue in self.status()["queues"])
+
+    def wait_relayed(self):
+        """Until one more was: a back-end that does nothing before it dies, and that
+        five times in a row, is given up."""
+        before = self.relayed()
+        wait_until(f"{self.name} has relayed a request", lambda: self.relayed() > before)
+
     def inflight(self):
         """How many requests are, of all rings that are relayed."""
         return sum(queue["inflight"] for queue in self.status()["queues"])

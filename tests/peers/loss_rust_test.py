@@ -27,6 +27,7 @@ class LossRust(PeerTest):
             time.sleep(moments.uniform(0, 0.2))
             backend = backend.again()
             events.wait_event("BACKEND_BACK")
+            ferry.wait_relayed()
         events.close()
         self.run_guest(guest, ferry, queues=3)
         guest.expect_no_complaint()

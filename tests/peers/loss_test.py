@@ -12,7 +12,20 @@ import re
 import time
 
 from rawpeer import VERSION_1, ask_features
-from rig import NoFerry, PeerTest, Qsd, QemuGuest, RigError, full, main, wait_until, written_blocks
+from rig import (
+    PATIENCE,
+    Child,
+    NoFerry,
+    PeerTest,
+    Qsd,
+    QemuGuest,
+    RigError,
+    full,
+    main,
+    program,
+    wait_until,
+    written_blocks,
+)
 
 DEEP = "blk,/dev/vda,8,16,32"
 
@@ -30,6 +43,7 @@ class Loss(PeerTest):
             back = events.wait_event("BACKEND_BACK")["data"]
             outages.append(back["outage_us"])
             resubmitted += back["resubmitted"]
+            ferry.wait_relayed()
         events.close()
         self.assertGreater(resubmitted, 0)
         return backend, sorted(outages), resubmitted
@@ -64,6 +78,33 @@ class Loss(PeerTest):
 
     def test_kills_with_fast_writes_on_four_queues_verify_on_qemu10(self):
         self.run_kills(10, qsd=7, queues=4, writes_a_second=0)
+
+    def test_kills_under_a_load_of_four_deep_queues_verify(self):
+        """Without a guest: as many kills as there is time for."""
+        self.need_ferry()
+        backend = Qsd(self.rig, version=10, queues=4)
+        ferry = self.rig.between(backend)
+        load = Child(self.rig, "bench", [
+            program("vhost-ferry-bench"), f"--socket-path={ferry.socket}", "--verify", "--queues=4",
+            "--depth=32", "--rounds=1", f"--seconds={120 if full() else 3}", "--timeout=60",
+        ])  # fmt: skip
+        wait_until("requests are in flight", ferry.inflight)
+        kills = 0
+        while load.alive() and kills < 1000:
+            kills += 1
+            backend = backend.again()
+            self.wait_or_end(load, "it is back", lambda: ferry.status()["replays"] >= kills)
+            # Five that do nothing before they die are given up.
+            before = ferry.relayed()
+            self.wait_or_end(load, "it has done something", lambda: ferry.relayed() > before)
+        self.assertEqual(load.wait_exit(5 * PATIENCE), 0, load.last_line())
+        told = re.findall(r"(\d+) requests were submitted again", "\n".join(ferry.log.lines()))
+        self.assertGreater(sum(int(number) for number in told), 0)
+        print(f"{kills} kills, {sum(int(number) for number in told)} requests resubmitted")
+
+    @staticmethod
+    def wait_or_end(load, what, predicate):
+        wait_until(f"{what}, or the load has ended", lambda: not load.alive() or predicate())
 
     def test_lost_backend_of_direct_rings_lets_the_frontend_go_and_the_next_one_works(self):
         self.need_ferry()

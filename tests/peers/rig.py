@@ -34,13 +34,13 @@ from backends import (
     VirtiofsdRust,
     VsockRust,
 )
-from child import Child, RigError, listening, wait_until
+from child import PATIENCE, Child, RigError, listening, wait_until
 from ferry import Ferry, NoFerry, full, message_count, program, wanted
 from guestdata import written_blocks
 from qemu import QemuGuest
 
 __all__ = [
-    "Child", "Ferry", "NoFerry", "PeerTest", "Qsd", "QemuGuest", "Rig", "RigError",
+    "PATIENCE", "Child", "Ferry", "NoFerry", "PeerTest", "Qsd", "QemuGuest", "Rig", "RigError",
     "RustBackend", "ScsiRust", "TestDisk", "TestpmdVhost", "TestpmdVirtioUser", "VirtiofsdC",
     "VirtiofsdRust", "VsockRust", "full", "listening", "main", "message_count", "program",
     "wait_until", "wanted", "written_blocks",
