@@ -8,17 +8,17 @@ KILLS = 10 if full() else 2
 
 
 class LossNet(PeerTest):
-    def ferry_for(self, client):
+    def ferry_for(self, client, **options):
         """A daemon, and where its back-end is."""
         back = self.rig.path("back.sock")
         side = {"backend_listen": back} if client else {"backend_path": back}
-        return Ferry(self.rig, socket_path=self.rig.path("front.sock"), **side), back
+        return Ferry(self.rig, socket_path=self.rig.path("front.sock"), **side, **options), back
 
-    def run_virtio_user(self, client):
+    def run_virtio_user(self, client, packed=False, **options):
         self.need_ferry()
-        ferry, back = self.ferry_for(client)
+        ferry, back = self.ferry_for(client, **options)
         backend = TestpmdVhost(self.rig, forward="rxonly", client=client, socket_path=back)
-        user = TestpmdVirtioUser(self.rig, ferry.socket)
+        user = TestpmdVirtioUser(self.rig, ferry.socket, packed=packed)
         user.start()
         backend.wait_received(10_000)
         events = ferry.events()
@@ -27,7 +27,7 @@ class LossNet(PeerTest):
             events.wait_event("BACKEND_BACK")
             backend.wait_received(10_000)
         events.close()
-        ferry.check_running(user.pid, queues=2)
+        ferry.check_running(user.pid, queues=2, packed=packed)
         self.assertEqual(ferry.status()["replays"], KILLS)
         self.assertEqual(user.quit(), 0)
         ferry.check_idle()
@@ -37,6 +37,9 @@ class LossNet(PeerTest):
 
     def test_virtio_user_goes_on_with_a_connecting_testpmd(self):
         self.run_virtio_user(client=True)
+
+    def test_virtio_user_with_packed_rings_goes_on_if_they_are_relayed(self):
+        self.run_virtio_user(client=False, packed=True, data_path="shadow")
 
     def run_guest_net(self, qemu, client):
         """No frame may come back changed; those on their way are lost."""
