@@ -1,36 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "shell/rings.h"
-
 #include "shell/fds.h"
-#include "shell/guest.h"
+#include "shell/rings_private.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#define LOG_RING 0x1u /* SET_VRING_ADDR, flags */
-
-struct ring_fds {
-	int guest_kick, guest_call, guest_err; /* copies of the front-end's; -1: none */
-	int ring_kick, ring_call;              /* ours, while the ring is relayed */
-};
-
-struct rings {
-	uv_loop_t *loop;
-	struct session *session;
-	struct rings_config config;
-	const struct data_events *events;
-	void *context;
-	struct guest *guest;
-	struct data *data; /* NULL: no ring was relayed yet */
-	int silent;        /* -1: not needed yet */
-	bool rehearsing;   /* what is written is marked in a log of ours */
-	int log_call;      /* of SET_LOG_FD; -1: none */
-	int back_record;   /* the back-end's inflight record; -1: none */
-	struct ring_fds fds[WIRE_QUEUES_MAX];
-};
 
 static void replace_fd(int *place, int fd)
 {
@@ -97,166 +73,6 @@ static int need_data(struct rings *rings, struct diag *diag)
 			 guest_map(rings->guest), rings->events, rings->context, diag);
 }
 
-static bool agreed(const struct rings *rings, enum wire_virtio_bit bit)
-{
-	return (rings->session->agreement.virtio_acked & WIRE_BIT(bit)) != 0;
-}
-
-static enum ring_format format_of(const struct rings *rings)
-{
-	return agreed(rings, WIRE_F_RING_PACKED) ? RING_PACKED : RING_SPLIT;
-}
-
-/*
- * The true guest-physical addresses of what is written: for a packed ring the
- * front-end names its event area as the log address (protocol notes 4.3).
- */
-static void log_areas(const struct rings *rings, const struct queue_state *queue,
-		      struct map_range areas[2])
-{
-	const struct map *now = guest_map(rings->guest);
-	enum ring_format format = format_of(rings);
-
-	areas[0] = map_range(now, queue->used, ring_device_bytes(format, queue->size));
-	if (format == RING_PACKED)
-		areas[1] = map_range(now, queue->desc, ring_desc_bytes(format, queue->size));
-}
-
-/* A front-end's log, where there is one, comes first. */
-static bool rehearse_now(const struct rings *rings)
-{
-	return rings->rehearsing && !dirty_ordered(&rings->session->dirty);
-}
-
-/*
- * What is written between LOG_ALL and the first SET_LOG_BASE, when a device starts in
- * the middle of a migration, goes to a log of ours, and from there to the front-end's.
- */
-static int log_of(const struct rings *rings, const struct queue_state *queue, struct data_log *log,
-		  struct diag *diag)
-{
-	const struct session *session = rings->session;
-	struct guest_log memory;
-	int result = 0;
-
-	*log = (struct data_log){
-	    .buffers = session->log_ours && dirty_ordered(&session->dirty),
-	    .used_len = session->config.log_used_len,
-	    .raised = rings->log_call,
-	};
-	if (rehearse_now(rings)) {
-		memory = guest_rehearsal(rings->guest);
-		log->buffers = true;
-		log->at = memory.at;
-		log->size = memory.size;
-		log_areas(rings, queue, log->areas);
-		return 0;
-	}
-	if (queue->flags & LOG_RING)
-		log_areas(rings, queue, log->areas);
-	else if (!log->buffers)
-		return 0;
-	if (log->buffers)
-		result = guest_log_new(rings->guest, diag);
-	memory = guest_log(rings->guest);
-	log->at = memory.at;
-	log->size = memory.size;
-	return result;
-}
-
-static int retarget(struct rings *rings, unsigned int index, struct diag *diag)
-{
-	struct data_log log;
-	int result = log_of(rings, &rings->session->queues[index], &log, diag);
-
-	if (result)
-		return result;
-	data_retarget(rings->data, index, rings->fds[index].guest_kick,
-		      rings->fds[index].guest_call, &log);
-	return 0;
-}
-
-/*
- * Where rings are marked changed with the log, the order to write it, or the memory
- * under it. QEMU sends no SET_VRING_ADDR after a SET_LOG_BASE of another size.
- */
-static int log_again(struct rings *rings, struct diag *diag)
-{
-	int result = 0;
-
-	for (unsigned int i = 0; !result && rings->data && i < WIRE_QUEUES_MAX; i++)
-		if (rings->session->queues[i].path.state == PATH_SHADOW)
-			result = retarget(rings, i, diag);
-	return result;
-}
-
-/* The data threads have the new memory before the old one goes. */
-static int memory_changed(struct rings *rings, struct diag *diag)
-{
-	int result;
-
-	if (rings->data)
-		data_map(rings->data, guest_map(rings->guest));
-	result = log_again(rings, diag);
-	guest_settle(rings->guest);
-	return result;
-}
-
-static int map(struct rings *rings, const struct wire_message *message, struct diag *diag)
-{
-	int result;
-
-	if (message->header.id == WIRE_SET_MEM_TABLE) {
-		result = guest_set_table(rings->guest, message, diag);
-	} else {
-		struct wire_region at = wire_slot_region(message);
-
-		result = guest_add(rings->guest, &at, &message->fds.entries[0], diag);
-	}
-	return result ? result : memory_changed(rings, diag);
-}
-
-static int unmap(struct rings *rings, const struct wire_message *message, struct diag *diag)
-{
-	struct wire_region at = wire_slot_region(message);
-	int result = guest_remove(rings->guest, &at, diag);
-
-	return result ? result : memory_changed(rings, diag);
-}
-
-/*
- * What the log before has is put in the new one as well: it may be ours, or one that a
- * front-end left behind while the device was stopped and will not read again. At worst
- * a page is sent once more.
- */
-static int keep_marks(const struct rings *rings, struct diag *diag)
-{
-	struct guest_log from = guest_log_before(rings->guest), to = guest_log(rings->guest);
-	struct data_merge merge = {
-	    .from = (const uint64_t *)from.at,
-	    .to = (uint64_t *)to.at,
-	    .words = (from.size < to.size ? from.size : to.size) / sizeof(uint64_t),
-	    .map = guest_map(rings->guest),
-	};
-
-	if (!rings->session->log_ours || !rings->data || !from.at)
-		return 0;
-	return data_merge(rings->data, &merge, diag);
-}
-
-/* After the reply to it the old log is read for the last time: nothing may go there any more. */
-static int map_log(struct rings *rings, const struct wire_message *message, struct diag *diag)
-{
-	int result = guest_log_map(rings->guest, message, diag);
-
-	if (!result)
-		result = log_again(rings, diag);
-	if (!result)
-		result = keep_marks(rings, diag);
-	guest_settle(rings->guest);
-	return result;
-}
-
 static struct ring_areas shadow_areas(const struct rings *rings, unsigned int index,
 				      enum ring_format format, unsigned int num)
 {
@@ -274,7 +90,7 @@ static struct ring_areas shadow_areas(const struct rings *rings, unsigned int in
 static void *record_of(const struct rings *rings, unsigned int index, unsigned int num)
 {
 	const struct session *session = rings->session;
-	size_t stride = inflight_bytes(format_of(rings), session->record_size);
+	size_t stride = inflight_bytes(rings_format(rings), session->record_size);
 	uint64_t size;
 	uint8_t *at = guest_record_at(rings->guest, &size);
 
@@ -296,15 +112,15 @@ static int make_eventfds(struct ring_fds *fds, struct diag *diag)
 static struct relay_config relay_of(const struct rings *rings, unsigned int index)
 {
 	const struct queue_state *queue = &rings->session->queues[index];
-	enum ring_format format = format_of(rings);
+	enum ring_format format = rings_format(rings);
 
 	return (struct relay_config){
 	    .format = format,
 	    .num = queue->size,
-	    .event_idx = agreed(rings, WIRE_F_RING_EVENT_IDX),
-	    .indirect = agreed(rings, WIRE_F_RING_INDIRECT_DESC),
-	    .in_order = agreed(rings, WIRE_F_IN_ORDER),
-	    .notify_on_empty = agreed(rings, WIRE_F_NOTIFY_ON_EMPTY),
+	    .event_idx = rings_agreed(rings, WIRE_F_RING_EVENT_IDX),
+	    .indirect = rings_agreed(rings, WIRE_F_RING_INDIRECT_DESC),
+	    .in_order = rings_agreed(rings, WIRE_F_IN_ORDER),
+	    .notify_on_empty = rings_agreed(rings, WIRE_F_NOTIFY_ON_EMPTY),
 	    .base = queue->base,
 	    .shadow_base = queue->back_base,
 	    .record = record_of(rings, index, queue->size),
@@ -337,7 +153,7 @@ static int attach(struct rings *rings, unsigned int index, bool resubmit, struct
 	if (!result)
 		result = make_eventfds(fds, diag);
 	if (!result)
-		result = log_of(rings, queue, &attach.log, diag);
+		result = rings_log_of(rings, queue, &attach.log, diag);
 	if (result)
 		return result;
 	attach.relay = relay_of(rings, index);
@@ -432,7 +248,7 @@ int rings_carry_out(struct rings *rings, const struct effect *effect, struct dia
 		break;
 	case EFFECT_KEEP_LOG_CALL:
 		keep(&rings->log_call, effect->message);
-		return log_again(rings, diag);
+		return rings_log_again(rings, diag);
 	case EFFECT_KEEP_RECORD:
 		keep(&rings->back_record, effect->message);
 		break;
@@ -441,13 +257,13 @@ int rings_carry_out(struct rings *rings, const struct effect *effect, struct dia
 	case EFFECT_STAND:
 		return stand(rings, effect, diag);
 	case EFFECT_MAP:
-		return map(rings, effect->message, diag);
+		return rings_map(rings, effect->message, diag);
 	case EFFECT_UNMAP:
-		return unmap(rings, effect->message, diag);
+		return rings_unmap(rings, effect->message, diag);
 	case EFFECT_MAP_LOG:
-		return map_log(rings, effect->message, diag);
+		return rings_map_log(rings, effect->message, diag);
 	case EFFECT_LOGGING:
-		return log_again(rings, diag);
+		return rings_log_again(rings, diag);
 	case EFFECT_RECORD_NEW:
 		return guest_record_new(rings->guest, effect->size, diag);
 	case EFFECT_RECORD_MAP:
@@ -455,7 +271,7 @@ int rings_carry_out(struct rings *rings, const struct effect *effect, struct dia
 	case EFFECT_ATTACH:
 		return attach(rings, effect->queue, effect->resubmit, diag);
 	case EFFECT_RETARGET:
-		return retarget(rings, effect->queue, diag);
+		return rings_retarget(rings, effect->queue, diag);
 	case EFFECT_DRAIN:
 		data_drain(rings->data, effect->queue);
 		break;
@@ -523,25 +339,6 @@ bool rings_relaying(const struct rings *rings)
 		if (rings->session->queues[i].path.state == PATH_SHADOW)
 			return true;
 	return false;
-}
-
-int rings_rehearse(struct rings *rings, bool on, struct diag *diag)
-{
-	int result = 0;
-
-	if (on)
-		result = guest_rehearse(rings->guest, true, diag);
-	rings->rehearsing = on && !result;
-	if (!result)
-		result = log_again(rings, diag);
-	if (!rings->rehearsing)
-		guest_rehearse(rings->guest, false, diag);
-	return result;
-}
-
-struct bitmap_taken rings_rehearsed(struct rings *rings)
-{
-	return guest_rehearsed(rings->guest);
 }
 
 void rings_resolve(struct rings *rings, struct wire_message *message)
