@@ -66,6 +66,9 @@ class Rig:
             self.print_logs()
         for part in reversed(self._parts):
             part.end()
+        # What a daemon that ended before its front-end keeps for the next one.
+        for left in Path("/run/vhost-ferry").glob(str(self.dir).replace("/", "-") + "*"):
+            left.unlink(missing_ok=True)
         if os.environ.get("RIG_KEEP") == "1":
             print(f"rig: logs are kept in {self.dir}", file=sys.stderr)
         else:

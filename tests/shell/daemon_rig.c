@@ -90,12 +90,26 @@ static void remove_folder(const char *folder)
 	rmdir(folder);
 }
 
+/* What a daemon that ended before its front-end keeps for the next one. */
+static void remove_state(const char *socket)
+{
+	char path[RIG_PATH + 64];
+	int used = snprintf(path, sizeof(path), "/run/vhost-ferry/");
+
+	snprintf(path + used, sizeof(path) - (size_t)used, "%s.state", socket);
+	for (char *at = path + used; *at; at++)
+		if (*at == '/')
+			*at = '-';
+	unlink(path);
+}
+
 void rig_close(struct rig *rig)
 {
 	if (rig->daemon.pid)
 		assert_int_equal(daemon_end(&rig->daemon, SIGTERM), 0);
 	if (rig->listener >= 0)
 		close(rig->listener);
+	remove_state(rig->front);
 	remove_folder(rig->folder);
 }
 

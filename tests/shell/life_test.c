@@ -5,6 +5,7 @@
 #include "shell/fds.h"
 #include "shell/sock.h"
 
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,7 +15,7 @@
 #include <unistd.h>
 
 #define WARM_UP   50
-#define GROWTH_KB (RIG_SANITIZED ? 4096ul : 64ul)
+#define GROWTH_KB (RIG_SANITIZED ? 4096 : 64)
 
 static int open_rig(void **state)
 {
@@ -166,22 +167,32 @@ static void the_socket_is_for_its_owner_alone(void **state)
 	assert_int_equal(st.st_mode & 0777, 0600);
 }
 
+static long grows_kb(struct rig *rig, unsigned int front_ends)
+{
+	unsigned int fds = daemon_fds(&rig->daemon);
+	unsigned long before = daemon_memory_kb(&rig->daemon, "Anonymous");
+
+	for (unsigned int i = 0; i < front_ends; i++)
+		rig_serves(rig);
+	daemon_wait_fds(&rig->daemon, fds);
+	return (long)daemon_memory_kb(&rig->daemon, "Anonymous") - (long)before;
+}
+
+/* The heap may move once, by how sessions overlap; what is left behind shows each time. */
 static void many_front_ends_in_a_row_leave_nothing(void **state)
 {
 	struct rig *rig = *state;
-	unsigned int count = getenv("FERRY_FULL") ? 10000 : 500;
-	unsigned int fds = daemon_fds(&rig->daemon);
-	unsigned long before = 0;
+	unsigned int count = getenv("FERRY_FULL") ? 10000 : 450;
+	long least = LONG_MAX;
 
-	for (unsigned int i = 0; i < count; i++) {
-		if (i == WARM_UP)
-			before = daemon_memory_kb(&rig->daemon, "Anonymous");
-		rig_serves(rig);
+	grows_kb(rig, WARM_UP);
+	for (unsigned int round = 0; round < 3 && least > GROWTH_KB; round++) {
+		long grown = grows_kb(rig, count);
+
+		least = grown < least ? grown : least;
 	}
-	daemon_wait_fds(&rig->daemon, fds);
-	if (daemon_memory_kb(&rig->daemon, "Anonymous") > before + GROWTH_KB)
-		fail_msg("from %lu to %lu KiB", before,
-			 daemon_memory_kb(&rig->daemon, "Anonymous"));
+	if (least > GROWTH_KB)
+		fail_msg("each %u front-ends leave %ld KiB or more", count, least);
 	if (!RIG_SANITIZED)
 		assert_in_range(daemon_memory_kb(&rig->daemon, "Rss"), 1, 4095);
 }
