@@ -112,7 +112,7 @@ class Switch(PeerTest):
         guest = QemuGuest(self.rig, 10, "vsock", ferry.socket)
         guest.wait_ready()
         guest.wait_work(50)
-        with self.assertRaisesRegex(RigError, "data-path direct: .*others run"):
+        with self.assertRaisesRegex(RigError, "data-path direct: .*could not come back"):
             ferry.switch("direct")
         self.run_guest(guest, ferry, 2)
 
