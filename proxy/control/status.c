@@ -11,11 +11,6 @@ static enum wire_device device_of(const struct view *view)
 	return view->session ? session_device(view->session) : WIRE_DEVICE_UNKNOWN;
 }
 
-static bool acked(const struct session *session, unsigned int bit)
-{
-	return (session->agreement.virtio_acked & WIRE_BIT(bit)) != 0;
-}
-
 static json_t *bit_name(enum wire_space space, enum wire_device device, unsigned int bit)
 {
 	const char *name = wire_bit_name(space, device, bit);
@@ -122,7 +117,7 @@ static bool moving(const struct queue_state *queue)
 static json_t *queue_summary(const struct view *view, unsigned int index)
 {
 	const struct queue_state *queue = &view->session->queues[index];
-	bool packed = acked(view->session, WIRE_F_RING_PACKED);
+	bool packed = session_packed(view->session);
 	struct view_ring none = {.kicks = 0};
 	const struct view_ring *ring = view->rings ? &view->rings[index] : &none;
 	json_t *object = json_object();
@@ -177,7 +172,7 @@ static json_t *queues_of(const struct view *view,
 json_t *status_queues(const struct view *view)
 {
 	const struct session *session = view->session;
-	bool iova = session && acked(session, WIRE_F_ACCESS_PLATFORM);
+	bool iova = session && session_agreed(session, WIRE_F_ACCESS_PLATFORM);
 	json_t *object = json_object();
 
 	value_put(&object, "queues", queues_of(view, queue_full));
@@ -291,7 +286,7 @@ json_t *status_iotlb(const struct view *view)
 	value_put(&object, "updates", value_number(session ? session->iotlb.updates : 0));
 	value_put(&object, "failures", value_number(session ? session->iotlb.failures : 0));
 	value_put(&object, "active",
-		  json_boolean(session && acked(session, WIRE_F_ACCESS_PLATFORM)));
+		  json_boolean(session && session_agreed(session, WIRE_F_ACCESS_PLATFORM)));
 	return object;
 }
 

@@ -34,21 +34,10 @@ static struct wire_message *config_reply(const struct session *session,
 
 static struct wire_message *log_reply(const struct session *session)
 {
-	struct wire_message *reply;
-
+	/* None was ever seen. */
 	if (session->log_reply_size == 0)
 		return wire_reply_u64(WIRE_SET_LOG_BASE, 0);
-	reply = wire_message_new(WIRE_SET_LOG_BASE, WIRE_VERSION | WIRE_FLAG_REPLY,
-				 session->log_reply_size);
-	if (reply)
-		memcpy(reply->payload, session->log_reply, session->log_reply_size);
-	return reply;
-}
-
-static uint64_t slots_shown(const struct session *session)
-{
-	return path_possible(session) && session->mem_slots > 1 ? session->mem_slots - 1
-								: session->mem_slots;
+	return stage_dirty_reply(session);
 }
 
 struct wire_message *away_answer(const struct session *session, const struct wire_message *request)
@@ -63,7 +52,9 @@ struct wire_message *away_answer(const struct session *session, const struct wir
 	case WIRE_GET_QUEUE_NUM:
 		return session->queue_num ? wire_reply_u64(id, session->queue_num) : NULL;
 	case WIRE_GET_MAX_MEM_SLOTS:
-		return session->mem_slots ? wire_reply_u64(id, slots_shown(session)) : NULL;
+		return session->mem_slots
+			   ? wire_reply_u64(id, stage_shadow_slots(session, session->mem_slots))
+			   : NULL;
 	case WIRE_GET_STATUS:
 		return session->kept.status ? wire_reply_u64(id, session->status) : NULL;
 	case WIRE_GET_CONFIG:
@@ -80,15 +71,11 @@ struct wire_message *away_answer(const struct session *session, const struct wir
  * What is set is in the session, and the next back-end will hear it. What is not
  * replayed, and is more than the end of something, must be done by somebody.
  */
-bool away_needs_back(const struct session *session, const struct wire_row *row,
-		     const struct wire_message *request)
+bool away_needs_back(const struct wire_row *row)
 {
-	struct wire_message *answer;
-
 	if (!row)
 		return true;
 	switch (row->id) {
-	case WIRE_GET_VRING_BASE:
 	case WIRE_RESET_OWNER:
 	case WIRE_RESET_DEVICE:
 	case WIRE_REM_MEM_REG:
@@ -99,11 +86,7 @@ bool away_needs_back(const struct session *session, const struct wire_row *row,
 	case WIRE_GPU_SET_SOCKET:
 		return true;
 	}
-	if (row->replay != WIRE_REPLAY_NONE && row->replay != WIRE_REPLAY_FRESH)
-		return false;
-	answer = away_answer(session, request);
-	wire_message_free(answer);
-	return !answer;
+	return row->replay == WIRE_REPLAY_NONE || row->replay == WIRE_REPLAY_FRESH;
 }
 
 void away_settle(struct session *session, struct exchange_entry *entry)
@@ -130,11 +113,6 @@ void away_settle(struct session *session, struct exchange_entry *entry)
 	}
 }
 
-static struct wire_message *base_reply(const struct session *session, unsigned int index)
-{
-	return wire_reply_state(WIRE_GET_VRING_BASE, index, session->queues[index].base);
-}
-
 void away_stop(struct session *session, struct crossing *crossing)
 {
 	unsigned int index = (unsigned int)wire_queue_index(crossing->row, crossing->message);
@@ -145,20 +123,8 @@ void away_stop(struct session *session, struct crossing *crossing)
 		stage_answer_later(session, crossing);
 		return;
 	}
-	stage_answer(session, crossing, base_reply(session, index));
+	stage_answer(session, crossing, wire_reply_state(WIRE_GET_VRING_BASE, index, queue->base));
 	stage_rings_stopped(session, index, queue->base);
-}
-
-bool away_stopped(struct session *session, unsigned int index)
-{
-	struct wire_message *reply = base_reply(session, index);
-
-	if (!exchange_fill(&session->exchange[WIRE_MAIN], WIRE_GET_VRING_BASE, (int)index, reply)) {
-		wire_message_free(reply);
-		return false;
-	}
-	stage_rings_stopped(session, index, session->queues[index].base);
-	return true;
 }
 
 void away_pass(struct session *session, struct wire_message *request)

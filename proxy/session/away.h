@@ -6,9 +6,11 @@
 
 #include "session/stage.h"
 
-/* Only the back-end can answer, or must hear it at once: the request waits. */
-bool away_needs_back(const struct session *session, const struct wire_row *row,
-		     const struct wire_message *request);
+/*
+ * A request without an answer of away_answer(), NULL row: an unknown one. Whether the
+ * back-end must hear it itself, so that it waits.
+ */
+bool away_needs_back(const struct wire_row *row);
 
 /* The reply from what is known; NULL: it has none of its own, or it is not known. */
 struct wire_message *away_answer(const struct session *session, const struct wire_message *request);
@@ -18,9 +20,6 @@ void away_settle(struct session *session, struct exchange_entry *entry);
 
 /* GET_VRING_BASE: answered when nothing of the ring is in flight. */
 void away_stop(struct session *session, struct crossing *crossing);
-
-/* The ring has come to rest at its base: who waits for that is answered. False: nobody did. */
-bool away_stopped(struct session *session, unsigned int index);
 
 /* The request that waited goes to the new back-end. */
 void away_pass(struct session *session, struct wire_message *request);

@@ -163,7 +163,7 @@ void session_ring_lost(struct session *session, unsigned int index, uint32_t bas
 	if (!queue->stop_due || parked)
 		return;
 	queue->stop_due = false;
-	away_stopped(session, index);
+	path_answer_stop(session, index);
 	stage_send_due(session, WIRE_MAIN);
 }
 
@@ -173,7 +173,7 @@ void session_ring_stood(struct session *session, unsigned int index, uint32_t ba
 	if (session->queues[index].base != base)
 		session->link.deaths = 0;
 	session->queues[index].base = base;
-	if (!away_stopped(session, index))
+	if (!path_answer_stop(session, index))
 		return;
 	stage_send_due(session, WIRE_MAIN);
 }
@@ -257,10 +257,6 @@ void link_request(struct session *session, struct crossing *crossing)
 {
 	struct wire_message *reply;
 
-	if (away_needs_back(session, crossing->row, crossing->message)) {
-		session->link.waiting = crossing->message;
-		return;
-	}
 	if (crossing->message->header.id == WIRE_GET_VRING_BASE) {
 		away_stop(session, crossing);
 		return;
@@ -268,16 +264,10 @@ void link_request(struct session *session, struct crossing *crossing)
 	reply = away_answer(session, crossing->message);
 	if (reply)
 		stage_answer(session, crossing, reply);
+	else if (away_needs_back(crossing->row))
+		session->link.waiting = crossing->message;
 	else
 		stage_acknowledge(session, crossing);
-}
-
-static bool any_started(const struct session *session)
-{
-	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
-		if (session->queues[i].started)
-			return true;
-	return false;
 }
 
 /* What a lost back-end takes with it can not be helped; nobody is to ask for it. */
@@ -287,7 +277,7 @@ static int swappable(const struct session *session, struct diag *diag)
 		return diag_set(diag, SESSION_REFUSED,
 				"the old one has a crypto session or a display socket that no "
 				"other back-end can be given");
-	if (session_device(session) == WIRE_DEVICE_FS && any_started(session))
+	if (session_device(session) == WIRE_DEVICE_FS && session_running(session))
 		return diag_set(diag, SESSION_REFUSED,
 				"mounts and open files of a file system are known to the old one "
 				"alone: the guest has to unload its driver first");

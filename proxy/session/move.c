@@ -6,11 +6,6 @@
 #include "session/link.h"
 #include "session/path.h"
 
-static bool acked(const struct session *session, enum wire_virtio_bit bit)
-{
-	return (session->agreement.virtio_acked & WIRE_BIT(bit)) != 0;
-}
-
 /* What holds for this connection, whether a ring is started or not. */
 static int may_relay(const struct session *session, struct diag *diag)
 {
@@ -36,7 +31,7 @@ static int may_await(const struct session *session, struct diag *diag)
 {
 	bool disk = session_device(session) == WIRE_DEVICE_BLK;
 
-	if (acked(session, WIRE_F_RING_PACKED) || (disk && !acked(session, WIRE_F_RING_EVENT_IDX)))
+	if (session_packed(session) || (disk && !session_agreed(session, WIRE_F_RING_EVENT_IDX)))
 		return diag_set(
 		    diag, SESSION_REFUSED,
 		    "without %s it can not be seen what the back-end has in flight: rings move "

@@ -25,16 +25,6 @@ void path_init(struct session *session)
 		session->queues[i].path = (struct sm){.table = states, .state = PATH_STOPPED};
 }
 
-static bool acked(const struct session *session, enum wire_virtio_bit bit)
-{
-	return (session->agreement.virtio_acked & WIRE_BIT(bit)) != 0;
-}
-
-static bool packed(const struct session *session)
-{
-	return acked(session, WIRE_F_RING_PACKED);
-}
-
 bool path_possible(const struct session *session)
 {
 	return !session->config.offers.watch_only && !session->arena_refused;
@@ -59,8 +49,8 @@ bool path_record_kept(const struct session *session)
 bool path_able(const struct session *session)
 {
 	return path_possible(session) && session->arena_given && memory_whole(session) &&
-	       !path_record_kept(session) && acked(session, WIRE_F_VERSION_1) &&
-	       !acked(session, WIRE_F_ACCESS_PLATFORM);
+	       !path_record_kept(session) && session_agreed(session, WIRE_F_VERSION_1) &&
+	       !session_agreed(session, WIRE_F_ACCESS_PLATFORM);
 }
 
 /* While the log is on, and all the time where rings could not come in when it is turned on. */
@@ -86,23 +76,13 @@ static void ring_effect(struct session *session, enum effect_kind kind, unsigned
 	effects_add(session, &(struct effect){.kind = kind, .queue = index});
 }
 
-static struct wire_message *with_fd(struct wire_message *message, enum session_fd fd,
-				    unsigned int index)
-{
-	struct fd_entry entry = {.fd = fd, .inode = index};
-
-	if (message)
-		fdset_push(&message->fds, &entry);
-	return message;
-}
-
 void path_ask_fd(struct session *session, uint32_t id, unsigned int index, bool given,
 		 enum session_fd fd)
 {
 	struct wire_message *message =
 	    wire_request_u64(id, 0, index | (given ? 0 : WIRE_RING_NOFD));
 
-	stage_ask(session, given ? with_fd(message, fd, index) : message);
+	stage_ask(session, given ? stage_with_fd(message, fd, index) : message);
 }
 
 void path_ask_enable(struct session *session, unsigned int index)
@@ -127,8 +107,9 @@ static void configure_shadow(struct session *session, unsigned int index)
 	    &(struct effect){.kind = EFFECT_ATTACH, .queue = index, .resubmit = queue->resubmit});
 	stage_ask(session, wire_request_state(WIRE_SET_VRING_NUM, 0, index, queue->size));
 	/* Where the back-end is: vhost-device-scsi 0.1.0 goes on at its own used index. */
-	stage_ask(session, wire_request_state(WIRE_SET_VRING_BASE, 0, index,
-					      packed(session) ? PACKED_FRESH : queue->back_base));
+	stage_ask(session,
+		  wire_request_state(WIRE_SET_VRING_BASE, 0, index,
+				     session_packed(session) ? PACKED_FRESH : queue->back_base));
 	path_ask_fd(session, WIRE_SET_VRING_CALL, index, true, SESSION_FD_RING_CALL);
 	stage_ask(session, wire_request_addr(0, index, 0, slot + ARENA_DESC, slot + ARENA_DEVICE,
 					     slot + ARENA_DRIVER, 0));
@@ -295,13 +276,17 @@ static void stay(struct session *session, unsigned int index)
 	tell_stayed(session, index);
 }
 
-void path_answer_stop(struct session *session, unsigned int index)
+bool path_answer_stop(struct session *session, unsigned int index)
 {
 	uint32_t base = session->queues[index].base;
+	struct wire_message *reply = wire_reply_state(WIRE_GET_VRING_BASE, index, base);
 
-	exchange_fill(&session->exchange[WIRE_MAIN], WIRE_GET_VRING_BASE, (int)index,
-		      wire_reply_state(WIRE_GET_VRING_BASE, index, base));
+	if (!exchange_fill(&session->exchange[WIRE_MAIN], WIRE_GET_VRING_BASE, (int)index, reply)) {
+		wire_message_free(reply);
+		return false;
+	}
 	stage_rings_stopped(session, index, base);
+	return true;
 }
 
 /* The ring is stopped at the back-end: what it was stopped for happens now. */

@@ -105,8 +105,8 @@ void path_drain(struct session *session, unsigned int index, enum path_goal goal
 /* Every relayed ring is drained and becomes the guest's; link_ring_left() hears of the last. */
 void path_step_out(struct session *session);
 void path_leave_direct(struct session *session, unsigned int index);
-/* GET_VRING_BASE is answered with the ring's base. */
-void path_answer_stop(struct session *session, unsigned int index);
+/* Who waits for GET_VRING_BASE is answered with the ring's base. False: nobody did. */
+bool path_answer_stop(struct session *session, unsigned int index);
 void path_ask_fd(struct session *session, uint32_t id, unsigned int index, bool given,
 		 enum session_fd fd);
 void path_ask_enable(struct session *session, unsigned int index);

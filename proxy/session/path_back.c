@@ -8,16 +8,11 @@
 
 #define USED_HEAD 4u /* flags and index */
 
-static bool agreed(const struct session *session, enum wire_virtio_bit bit)
-{
-	return (session->agreement.virtio_acked & WIRE_BIT(bit)) != 0;
-}
-
 /* The user address of the used ring; behind an IOMMU the front-end may have given none. */
 static bool used_at(const struct session *session, unsigned int index, uint64_t *address)
 {
 	*address = session->queues[index].used;
-	return !agreed(session, WIRE_F_ACCESS_PLATFORM) ||
+	return !session_agreed(session, WIRE_F_ACCESS_PLATFORM) ||
 	       iotlb_find(&session->translations, *address, USED_HEAD, address);
 }
 
@@ -48,7 +43,7 @@ static int direct_survivable(const struct session *session, unsigned int index, 
 				"what it had in flight of ring %u, which is direct, is known to "
 				"nobody: have it relayed (--data-path, --device)",
 				index);
-	if (agreed(session, WIRE_F_RING_PACKED))
+	if (session_packed(session))
 		return diag_set(diag, 1,
 				"where it stood in ring %u, which is direct and packed, is known "
 				"to nobody: use --data-path=shadow",

@@ -5,15 +5,6 @@
 #include "session/effects.h"
 #include "session/path.h"
 
-static struct wire_message *with_fd(struct wire_message *message, enum session_fd fd, uint64_t key)
-{
-	struct fd_entry entry = {.fd = fd, .inode = key};
-
-	if (message)
-		fdset_push(&message->fds, &entry);
-	return message;
-}
-
 /* The back-end's word that it could: it may be short of something the last one had. */
 static uint32_t need_reply(const struct session *session)
 {
@@ -23,8 +14,8 @@ static uint32_t need_reply(const struct session *session)
 static void say_channel(struct session *session)
 {
 	if (session->kept.channel)
-		stage_ask(session,
-			  with_fd(wire_request(WIRE_SET_BACKEND_REQ_FD, 0), SESSION_FD_CHANNEL, 0));
+		stage_ask(session, stage_with_fd(wire_request(WIRE_SET_BACKEND_REQ_FD, 0),
+						 SESSION_FD_CHANNEL, 0));
 }
 
 static void say_features(struct session *session)
@@ -39,17 +30,17 @@ static void say_slots(struct session *session)
 		const struct region *region = &session->regions.list[i];
 
 		if (!region->removed)
-			stage_ask(session,
-				  with_fd(wire_request_region(WIRE_ADD_MEM_REG, need_reply(session),
-							      &region->at),
-					  SESSION_FD_REGION, region->at.gpa));
+			stage_ask(session, stage_with_fd(wire_request_region(WIRE_ADD_MEM_REG,
+									     need_reply(session),
+									     &region->at),
+							 SESSION_FD_REGION, region->at.gpa));
 	}
 	if (session->arena_given) {
 		struct wire_region at = arena_region(&session->arena);
 
-		stage_ask(session,
-			  with_fd(wire_request_region(WIRE_ADD_MEM_REG, need_reply(session), &at),
-				  SESSION_FD_ARENA, 0));
+		stage_ask(session, stage_with_fd(wire_request_region(WIRE_ADD_MEM_REG,
+								     need_reply(session), &at),
+						 SESSION_FD_ARENA, 0));
 	}
 }
 
@@ -66,10 +57,10 @@ static void say_table(struct session *session)
 		list[count++] = arena_region(&session->arena);
 	message = wire_request_table(need_reply(session), list, count);
 	for (unsigned int i = 0; message && i < count; i++)
-		with_fd(message,
-			session->arena_given && i == count - 1 ? SESSION_FD_ARENA
-							       : SESSION_FD_REGION,
-			list[i].gpa);
+		stage_with_fd(message,
+			      session->arena_given && i == count - 1 ? SESSION_FD_ARENA
+								     : SESSION_FD_REGION,
+			      list[i].gpa);
 	stage_ask(session, message);
 }
 
@@ -96,14 +87,14 @@ static void say_log(struct session *session)
 		bytes_store64(message->payload, dirty->size);
 		bytes_store64(message->payload + 8, dirty->offset);
 	}
-	stage_ask(session, with_fd(message, SESSION_FD_LOG, 0));
+	stage_ask(session, stage_with_fd(message, SESSION_FD_LOG, 0));
 }
 
 static void say_log_call(struct session *session)
 {
 	if (session->kept.log_call && !session->log_ours)
 		stage_ask(session,
-			  with_fd(wire_request(WIRE_SET_LOG_FD, 0), SESSION_FD_LOG_CALL, 0));
+			  stage_with_fd(wire_request(WIRE_SET_LOG_FD, 0), SESSION_FD_LOG_CALL, 0));
 }
 
 static void say_mtu(struct session *session)

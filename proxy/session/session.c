@@ -108,6 +108,14 @@ enum wire_device session_device(const struct session *session)
 	return wire_device_guess(session->virtio.offered, session->protocol.offered);
 }
 
+bool session_running(const struct session *session)
+{
+	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
+		if (session->queues[i].started)
+			return true;
+	return false;
+}
+
 bool session_wants(const struct session *session, enum session_port port)
 {
 	if (port == PORT_FRONT_MAIN &&
@@ -157,16 +165,14 @@ static void refuse_unknown(struct session *session, struct crossing *crossing)
 }
 
 /* What only the back-end can answer may have to be asked again of the next one. */
-static struct wire_message *copy_of(struct session *session, const struct wire_row *row,
-				    const struct wire_message *message)
+static struct wire_message *to_ask_again(struct session *session, const struct wire_row *row,
+					 const struct wire_message *message)
 {
 	struct wire_message *copy;
 
 	if (!row || row->reply != WIRE_REPLY_ALWAYS || message->fds.count)
 		return NULL;
-	copy = wire_message_new(message->header.id, message->header.flags, message->header.size);
-	if (copy)
-		memcpy(copy->payload, message->payload, message->header.size);
+	copy = wire_message_copy(message);
 	session->out_of_memory |= !copy;
 	return copy;
 }
@@ -185,7 +191,7 @@ static void send_across(struct session *session, struct crossing *crossing,
 	}
 	if (crossing->from == PORT_FRONT_MAIN) {
 		session->link.last_sent = entry->id;
-		entry->again = copy_of(session, crossing->row, crossing->message);
+		entry->again = to_ask_again(session, crossing->row, crossing->message);
 	}
 	if (entry->expect != WIRE_EXPECT_NOTHING)
 		exchange_push(&session->exchange[ports[crossing->from].channel], entry);

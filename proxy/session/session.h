@@ -357,6 +357,20 @@ void session_effect_free(struct effect *effect);
 const struct exchange_entry *session_oldest(const struct session *session,
 					    enum wire_channel channel);
 
+/* Whether the guest's driver acknowledged a feature that it was offered. */
+static inline bool session_agreed(const struct session *session, enum wire_virtio_bit bit)
+{
+	return (session->agreement.virtio_acked & WIRE_BIT(bit)) != 0;
+}
+
+static inline bool session_packed(const struct session *session)
+{
+	return session_agreed(session, WIRE_F_RING_PACKED);
+}
+
+/* Whether any ring is started. */
+bool session_running(const struct session *session);
+
 /* The device as configured, or as its features look. */
 enum wire_device session_device(const struct session *session);
 

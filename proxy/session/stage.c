@@ -113,6 +113,15 @@ void stage_ask(struct session *session, struct wire_message *request)
 	effects_send(session, PORT_BACK_MAIN, request);
 }
 
+struct wire_message *stage_with_fd(struct wire_message *message, enum session_fd fd, uint64_t key)
+{
+	struct fd_entry entry = {.fd = fd, .inode = key};
+
+	if (message)
+		fdset_push(&message->fds, &entry);
+	return message;
+}
+
 void stage_log(struct session *session, enum level level, const char *format, ...)
 {
 	struct effect effect = {.kind = EFFECT_LOG, .level = level};

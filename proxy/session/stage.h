@@ -63,6 +63,15 @@ enum stage_verdict stage_answer(struct session *session, struct crossing *crossi
 /* Keeps the place of the answer, which exchange_fill() gives; disposes of the request. */
 void stage_answer_later(struct session *session, struct crossing *crossing);
 
+/* What the first SET_LOG_BASE was answered with, once more. NULL: no memory. */
+struct wire_message *stage_dirty_reply(const struct session *session);
+
+/* Of the back-end's memory slots, those that are the front-end's. */
+uint64_t stage_shadow_slots(const struct session *session, uint64_t slots);
+
+/* Adds a descriptor that the shell resolves; NULL is allowed. Returns the message. */
+struct wire_message *stage_with_fd(struct wire_message *message, enum session_fd fd, uint64_t key);
+
 /* Takes a request of the front-end's through the stages once more, from the first. */
 void stage_again(struct session *session, struct wire_message *request);
 

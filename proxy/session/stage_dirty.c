@@ -29,7 +29,7 @@
  * The same bytes as the first time: back-ends differ (DPDK none, libvhost-user
  * 8, rust-vmm 16), and the front-end took the first.
  */
-static struct wire_message *repeat_reply(const struct session *session)
+struct wire_message *stage_dirty_reply(const struct session *session)
 {
 	struct wire_message *reply = wire_message_new(
 	    WIRE_SET_LOG_BASE, WIRE_VERSION | WIRE_FLAG_REPLY, session->log_reply_size);
@@ -92,7 +92,7 @@ static enum stage_verdict set_base(struct session *session, struct crossing *cro
 	if (session->log_ours && check_log(session, size, offset, file, &diag))
 		return stage_refuse(session, crossing, "SET_LOG_BASE: %s", diag.text);
 	if (dirty_base(&session->dirty, size, offset, file))
-		return stage_answer(session, crossing, repeat_reply(session));
+		return stage_answer(session, crossing, stage_dirty_reply(session));
 	return session->log_ours ? take_log(session, crossing) : STAGE_PASS;
 }
 

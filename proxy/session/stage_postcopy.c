@@ -18,8 +18,6 @@
 
 #include "session/effects.h"
 
-#include <string.h>
-
 #define ACK_SIZE 8u
 
 static enum stage_verdict keep_back(struct session *session, struct crossing *crossing)
@@ -29,16 +27,6 @@ static enum stage_verdict keep_back(struct session *session, struct crossing *cr
 	return STAGE_TAKEN;
 }
 
-static struct wire_message *copy_of(const struct wire_message *reply)
-{
-	struct wire_message *copy =
-	    wire_message_new(reply->header.id, reply->header.flags, reply->header.size);
-
-	if (copy)
-		memcpy(copy->payload, reply->payload, reply->header.size);
-	return copy;
-}
-
 static void send_table_again(struct session *session)
 {
 	const struct wire_message *reply = session->postcopy_table;
@@ -46,7 +34,7 @@ static void send_table_again(struct session *session)
 	if (!reply || session->postcopy.sm.state != POSTCOPY_ACKED || session->postcopy_pairs == 0)
 		return;
 	session->postcopy_pairs--;
-	effects_send(session, PORT_FRONT_MAIN, copy_of(reply));
+	effects_send(session, PORT_FRONT_MAIN, wire_message_copy(reply));
 }
 
 static void forget_table(struct session *session)
@@ -103,7 +91,7 @@ static enum stage_verdict back_reply(struct session *session, struct crossing *c
 	    !postcopy_listening(&session->postcopy))
 		return STAGE_PASS;
 	effects_drop(session, session->postcopy_table);
-	session->postcopy_table = copy_of(reply);
+	session->postcopy_table = wire_message_copy(reply);
 	session->out_of_memory |= !session->postcopy_table;
 	return STAGE_PASS;
 }

@@ -17,11 +17,6 @@
 
 #define PACKED_FRESH 0x80008000u /* both wrap counters 1, both indices 0 */
 
-static bool packed(const struct session *session)
-{
-	return (session->agreement.virtio_acked & WIRE_BIT(WIRE_F_RING_PACKED)) != 0;
-}
-
 static enum stage_verdict enable(struct session *session, struct crossing *crossing)
 {
 	struct queue_state *queue = stage_queue(session, crossing);
@@ -77,7 +72,7 @@ static enum stage_verdict get_base(struct session *session, struct crossing *cro
 {
 	struct queue_state *queue = stage_queue(session, crossing);
 	uint32_t index = bytes_load32(crossing->message->payload);
-	uint32_t base = queue->base ? queue->base : packed(session) ? PACKED_FRESH : 0;
+	uint32_t base = queue->base ? queue->base : session_packed(session) ? PACKED_FRESH : 0;
 
 	if (queue->seen)
 		return STAGE_PASS;
@@ -91,7 +86,7 @@ static enum stage_verdict get_base(struct session *session, struct crossing *cro
  */
 static uint32_t front_base(const struct session *session, uint32_t base)
 {
-	return packed(session) && base >> 16 == 0 ? base << 16 | base : base;
+	return session_packed(session) && base >> 16 == 0 ? base << 16 | base : base;
 }
 
 static void set_address(struct queue_state *queue, const uint8_t *payload)
@@ -159,7 +154,7 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 
 uint32_t stage_rings_base(struct session *session, uint32_t base)
 {
-	if (!packed(session))
+	if (!session_packed(session))
 		return base;
 	if (base >> 16)
 		session->full_base_seen = true;

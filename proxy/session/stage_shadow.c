@@ -283,6 +283,12 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 	return STAGE_PASS;
 }
 
+uint64_t stage_shadow_slots(const struct session *session, uint64_t slots)
+{
+	/* One is ours. */
+	return path_possible(session) && slots > 1 ? slots - 1 : slots;
+}
+
 static enum stage_verdict back_reply(struct session *session, struct crossing *crossing)
 {
 	struct queue_state *queue;
@@ -296,10 +302,8 @@ static enum stage_verdict back_reply(struct session *session, struct crossing *c
 			sm_move(&queue->path, PATH_STOPPED);
 		break;
 	case WIRE_GET_MAX_MEM_SLOTS:
-		/* One is ours. */
 		slots = bytes_load64(crossing->message->payload);
-		if (path_possible(session) && slots > 1)
-			bytes_store64(crossing->message->payload, slots - 1);
+		bytes_store64(crossing->message->payload, stage_shadow_slots(session, slots));
 		break;
 	}
 	return STAGE_PASS;

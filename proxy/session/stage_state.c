@@ -16,14 +16,6 @@
 
 #define NO_OBJECT 1u
 
-static bool any_started(const struct session *session)
-{
-	for (unsigned int i = 0; i < WIRE_QUEUES_MAX; i++)
-		if (session->queues[i].started)
-			return true;
-	return false;
-}
-
 void stage_state_release(struct session *session)
 {
 	if (session->held_status)
@@ -34,7 +26,8 @@ void stage_state_release(struct session *session)
 static enum stage_verdict set_status(struct session *session, struct crossing *crossing)
 {
 	session->status = bytes_load64(crossing->message->payload);
-	if (session->status != 0 || wire_needs_reply(crossing->message) || !any_started(session))
+	if (session->status != 0 || wire_needs_reply(crossing->message) ||
+	    !session_running(session))
 		return STAGE_PASS;
 	session->held_status = crossing->message;
 	return STAGE_TAKEN;
@@ -60,7 +53,7 @@ static enum stage_verdict front_request(struct session *session, struct crossing
 
 void stage_state_stopped(struct session *session)
 {
-	if (!any_started(session))
+	if (!session_running(session))
 		stage_state_release(session);
 }
 

@@ -3,14 +3,9 @@
 
 #define LOG_RING 0x1u /* SET_VRING_ADDR, flags */
 
-bool rings_agreed(const struct rings *rings, enum wire_virtio_bit bit)
-{
-	return (rings->session->agreement.virtio_acked & WIRE_BIT(bit)) != 0;
-}
-
 enum ring_format rings_format(const struct rings *rings)
 {
-	return rings_agreed(rings, WIRE_F_RING_PACKED) ? RING_PACKED : RING_SPLIT;
+	return session_packed(rings->session) ? RING_PACKED : RING_SPLIT;
 }
 
 /*

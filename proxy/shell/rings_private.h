@@ -29,7 +29,6 @@ struct rings {
 };
 
 /* What the front-end acknowledged. */
-bool rings_agreed(const struct rings *rings, enum wire_virtio_bit bit);
 enum ring_format rings_format(const struct rings *rings);
 
 /* Where and how what is written to a ring is marked; makes a log of ours where one is due. */

@@ -231,9 +231,8 @@ static const char *state_name(const struct session *session, bool connected)
 		return "backend-lost";
 	if (session && session->link.sm.state == LINK_REPLAYING)
 		return "replaying";
-	for (unsigned int i = 0; session && i < WIRE_QUEUES_MAX; i++)
-		if (session->queues[i].started)
-			return "running";
+	if (session && session_running(session))
+		return "running";
 	return connected ? "connected" : "listening";
 }
 

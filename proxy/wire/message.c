@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct wire_message *wire_message_new(uint32_t id, uint32_t flags, uint32_t size)
 {
@@ -14,6 +15,16 @@ struct wire_message *wire_message_new(uint32_t id, uint32_t flags, uint32_t size
 	message->header = (struct wire_header){.id = id, .flags = flags, .size = size};
 	message->capacity = size;
 	return message;
+}
+
+struct wire_message *wire_message_copy(const struct wire_message *message)
+{
+	const struct wire_header *header = &message->header;
+	struct wire_message *copy = wire_message_new(header->id, header->flags, header->size);
+
+	if (copy)
+		memcpy(copy->payload, message->payload, header->size);
+	return copy;
 }
 
 struct wire_message *wire_message_free(struct wire_message *message)

@@ -69,6 +69,9 @@ struct wire_message {
 /* A message with room for `capacity` payload bytes, zeroed; NULL: no memory. */
 struct wire_message *wire_message_new(uint32_t id, uint32_t flags, uint32_t size);
 
+/* Header and payload of another, without its descriptors; NULL: no memory. */
+struct wire_message *wire_message_copy(const struct wire_message *message);
+
 /* Frees the memory only; descriptors still in it must have been taken. Returns NULL. */
 struct wire_message *wire_message_free(struct wire_message *message);
 

@@ -136,6 +136,14 @@ static void a_front_end_need_not_have_asked_for_that_record(void **state)
 	assert_int_not_equal(daemon_count(&disk->rig.daemon, 0, "synthesised: none"), 0);
 }
 
+/* With requests in flight, and nobody in its place. */
+static void dies_for_good(struct disk_rig *disk)
+{
+	disk_wait_in_flight(disk);
+	disk_kill(disk->back_end);
+	disk->back_end = 0;
+}
+
 static void it_may_be_away_for_long(void **state)
 {
 	struct disk_rig *disk = *state;
@@ -145,9 +153,7 @@ static void it_may_be_away_for_long(void **state)
 
 	start(disk, DISK_FOR_EVER, "--data-threads=2");
 	guest = disk_guest_start(disk, &out, "--queues=4 --depth=32 --seconds=4");
-	disk_wait_in_flight(disk);
-	disk_kill(disk->back_end);
-	disk->back_end = 0;
+	dies_for_good(disk);
 	daemon_wait_log(&disk->rig.daemon, 0, "away 2 s, ", NULL);
 	assert_int_equal(disk_control(disk, "data-path direct", text, sizeof(text)), 1);
 	assert_non_null(strstr(text, "the back-end is away"));
@@ -172,9 +178,7 @@ static void without_resubmission_the_guest_gets_its_requests_back_undone(void **
 
 	start(disk, DISK_FOR_EVER, "--resubmit=no");
 	guest = disk_guest_start(disk, &out, "--queues=1 --depth=8 --seconds=4");
-	disk_wait_in_flight(disk);
-	disk_kill(disk->back_end);
-	disk->back_end = 0;
+	dies_for_good(disk);
 	daemon_wait_log(&disk->rig.daemon, 0, ": 0 requests are parked", NULL);
 	size = read(out, text, sizeof(text) - 1);
 	text[size > 0 ? size : 0] = '\0';

@@ -56,15 +56,21 @@ static void test_a_ring_told_not_to_resubmit_is_emptied(void **state)
 	rig_end(rig);
 }
 
+/* Ring 0 runs, and its back-end is lost with so many chains in flight. */
+static void runs_and_parks(struct rig *rig, unsigned int parked)
+{
+	shadow_runs(rig, 0);
+	lost(rig);
+	rig_ring_lost(rig, 0, 40, parked);
+	forget_effects(rig);
+}
+
 /* A stop means that nothing is in flight: a guest that was told so may be migrated. */
 static void test_a_stop_waits_for_the_next_back_end_to_complete_what_is_parked(void **state)
 {
 	struct rig *rig = shadow_disk();
 
-	shadow_runs(rig, 0);
-	lost(rig);
-	rig_ring_lost(rig, 0, 40, 3);
-	forget_effects(rig);
+	runs_and_parks(rig, 3);
 	shadow_asks_base(rig, 0);
 	rig_idle(rig);
 	rig_adopted(rig);
@@ -86,10 +92,7 @@ static void test_a_stop_with_nothing_parked_is_answered_at_once(void **state)
 {
 	struct rig *rig = shadow_disk();
 
-	shadow_runs(rig, 0);
-	lost(rig);
-	rig_ring_lost(rig, 0, 40, 0);
-	forget_effects(rig);
+	runs_and_parks(rig, 0);
 	shadow_asks_base(rig, 0);
 	shadow_base_answered(rig, 0, 40);
 	rig_adopted(rig);
@@ -130,10 +133,7 @@ static void test_a_reset_forgets_what_is_parked(void **state)
 	struct rig *rig = shadow_ready(MODE_SHADOW, WIRE_DEVICE_BLK, DISK,
 				       PROTOCOL | WIRE_BIT(WIRE_PF_RESET_DEVICE));
 
-	shadow_runs(rig, 0);
-	lost(rig);
-	rig_ring_lost(rig, 0, 40, 3);
-	forget_effects(rig);
+	runs_and_parks(rig, 3);
 	rig_front(rig, wire_request(WIRE_RESET_DEVICE, 0));
 	assert_false(rig->session->queues[0].resubmit);
 	shadow_asks_base(rig, 0);
